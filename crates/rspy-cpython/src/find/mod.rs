@@ -1,0 +1,308 @@
+//! Finding the interpreter in a process, without asking it.
+//!
+//! Among the files mapped into the process those that look like Python come
+//! first. In each: the symbols, then the section `.PyRuntime`, then the writable
+//! memory itself, searched for what the runtime says of itself. Whatever is found
+//! is believed only if the chain from it to `sys.modules` and a code object holds.
+
+mod scan;
+mod validate;
+
+use std::path::PathBuf;
+
+use rspy_process::elf::{ElfError, Image};
+use rspy_process::maps::{LoadedFile, Mapping, loaded_files};
+use rspy_process::{Address, Memory, Process, ProcessError, ReadError};
+
+use crate::interpreter::{self, GilState, ThreadState};
+use crate::layout::{Layout, LayoutError, Roots};
+use crate::thread_id::ThreadIds;
+use crate::version::{Abi, Version};
+
+/// Symbols that lead to an interpreter.
+const WANTED: &[&str] = &[RUNTIME, VERSION, INTERPRETERS, HOLDER, DEBUG_ONLY];
+/// 3.7 and later; exported.
+const RUNTIME: &str = "_PyRuntime";
+/// `unsigned long`, 3.11 and later; exported.
+const VERSION: &str = "Py_Version";
+/// 2.7 and 3.6; static.
+const INTERPRETERS: &str = "interp_head";
+/// 2.7 and 3.6; exported.
+const HOLDER: &str = "_PyThreadState_Current";
+/// Only in builds with `Py_REF_DEBUG`, which `--with-pydebug` sets.
+const DEBUG_ONLY: &str = "_Py_NegativeRefcount";
+
+/// What `_Py_DebugOffsets` begins with (3.13 and later).
+const COOKIE: &[u8; 8] = b"xdebugpy";
+
+/// Why no interpreter was found in a process.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// Nothing in it looks like CPython.
+    #[error("no Python interpreter was found in it")]
+    NotPython {
+        /// What it runs.
+        executable: PathBuf,
+    },
+    /// There is one, which has not finished starting, or has shut down.
+    #[error("its Python interpreter has not started yet, or has already shut down")]
+    NotReady,
+    /// There is one, of a version or build that cannot be read.
+    #[error(transparent)]
+    Unsupported(#[from] LayoutError),
+    /// There is one, but its structures are not where they should be.
+    #[error("its CPython {version} is laid out in a way this rspy does not know: {why}")]
+    Inconsistent {
+        /// What it says it is.
+        version: Version,
+        /// What did not hold.
+        why: &'static str,
+    },
+    /// It is no 64-bit x86-64 program.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// The process could not be looked at.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Its memory could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// The interpreter of a process, found and understood.
+pub struct Attached {
+    /// Where its structures have what.
+    pub layout: Layout,
+    /// The file it was found in, as the target sees it.
+    pub binary: PathBuf,
+    roots: Found,
+    thread_ids: ThreadIds,
+}
+
+/// Addresses that everything else is reached from.
+#[derive(Copy, Clone, Debug)]
+struct Found {
+    /// The variable that points to the newest interpreter.
+    interpreters: Address,
+    /// `_PyRuntime`, where the version has it.
+    runtime: Option<Address>,
+    /// `_PyThreadState_Current`, where the version has it and its symbol was found.
+    holder: Option<Address>,
+}
+
+/// An image that may hold an interpreter.
+struct Candidate<'f> {
+    file: &'f LoadedFile,
+    image: Image,
+}
+
+impl Attached {
+    /// Finds the interpreter in `process`.
+    pub fn find(process: &Process) -> Result<Attached, FindError> {
+        let maps = process.maps()?;
+        let files = loaded_files(&maps);
+        let executable = process.executable().unwrap_or_default();
+        let (likely, others): (Vec<&LoadedFile>, Vec<&LoadedFile>) = files
+            .iter()
+            .filter(|file| file.mappings.iter().any(|mapping| mapping.executable))
+            .partition(|file| file.path == executable || file.file_name().contains("python"));
+
+        let mut outcome = FindError::NotPython { executable: executable.clone() };
+        for group in [likely, others] {
+            let mut candidates = Vec::new();
+            for file in group {
+                match process.image(file, WANTED) {
+                    Ok(image) => candidates.push(Candidate { file, image }),
+                    Err(error @ ElfError::Foreign { .. }) if file.path == executable => {
+                        return Err(error.into());
+                    }
+                    Err(_) => {}
+                }
+            }
+            // What is named is sure and cheap; the search is neither.
+            for search in [named, searched] {
+                for candidate in &candidates {
+                    match search(process.memory(), candidate, &maps) {
+                        Ok(Some((layout, roots))) => {
+                            let binary = candidate.file.path.clone();
+                            return Ok(Attached { layout, binary, roots, thread_ids: ThreadIds::default() });
+                        }
+                        Ok(None) => {}
+                        Err(error) => outcome = more_telling(outcome, error),
+                    }
+                }
+            }
+        }
+        // Without permission every read fails, which must not look like "not Python".
+        let first = files.first().map_or(Address::NULL, |file| file.base);
+        match process.memory().array::<4>(first) {
+            Err(error @ (ReadError::Denied | ReadError::Gone)) => Err(error.into()),
+            _ => Err(outcome),
+        }
+    }
+
+    /// Its version.
+    pub fn version(&self) -> Version {
+        self.layout.version
+    }
+
+    /// Its build.
+    pub fn abi(&self) -> Abi {
+        self.layout.abi
+    }
+
+    /// All thread states of all interpreters now: the main interpreter's first,
+    /// of each the newest first.
+    pub fn threads(&self, memory: &impl Memory) -> Result<Vec<ThreadState>, ReadError> {
+        let mut threads = Vec::new();
+        for (index, interpreter) in self.interpreters(memory)?.into_iter().enumerate() {
+            interpreter::threads_of(memory, &self.layout, interpreter, index, &mut threads)?;
+        }
+        Ok(threads)
+    }
+
+    /// All interpreters now, the main one first.
+    pub fn interpreters(&self, memory: &impl Memory) -> Result<Vec<Address>, ReadError> {
+        interpreter::interpreters(memory, &self.layout, self.roots.interpreters)
+    }
+
+    /// Who may run bytecode now.
+    pub fn gil_state(&self, memory: &impl Memory) -> Result<GilState, ReadError> {
+        // Only from 3.12 on do interpreters have a GIL of their own.
+        let interpreters = match self.layout.gil {
+            crate::layout::Gil::Interpreter { .. } => self.interpreters(memory)?,
+            _ => Vec::new(),
+        };
+        interpreter::gil_state(memory, &self.layout, self.roots.runtime, self.roots.holder, &interpreters)
+    }
+
+    /// The kernel's ids of these threads, in that order, as rspy counts them.
+    pub fn kernel_ids(&self, process: &Process, threads: &[ThreadState]) -> Vec<Option<u32>> {
+        self.thread_ids.resolve(process, threads)
+    }
+}
+
+/// Of two failures, the one that says more to the user.
+fn more_telling(one: FindError, other: FindError) -> FindError {
+    let rank = |error: &FindError| match error {
+        FindError::NotPython { .. } => 0,
+        FindError::Elf(_) => 1,
+        FindError::NotReady => 2,
+        FindError::Read(_) => 3,
+        FindError::Inconsistent { .. } => 4,
+        FindError::Unsupported(_) => 5,
+        FindError::Process(_) => 6,
+    };
+    if rank(&other) >= rank(&one) { other } else { one }
+}
+
+type Search = Result<Option<(Layout, Found)>, FindError>;
+
+/// The interpreter that symbols or the section `.PyRuntime` lead to.
+fn named(memory: &rspy_process::LiveMemory, candidate: &Candidate<'_>, _: &[Mapping]) -> Search {
+    let image = &candidate.image;
+    let runtime = image.symbol(RUNTIME).or(image.py_runtime.as_ref().map(|section| section.start));
+    let interpreters = image.symbol(INTERPRETERS);
+    if runtime.is_none() && interpreters.is_none() {
+        return Ok(None);
+    }
+    let Some(version) = version(memory, candidate, runtime) else { return Err(FindError::NotReady) };
+    let found = |layout: &Layout| match (layout.roots, runtime, interpreters) {
+        (Roots::Runtime, Some(runtime), _) => Some(Found {
+            interpreters: layout.runtime?.interpreters_head.of(runtime),
+            runtime: Some(runtime),
+            holder: None,
+        }),
+        (Roots::Statics, _, Some(interpreters)) => {
+            Some(Found { interpreters, runtime: None, holder: image.symbol(HOLDER) })
+        }
+        _ => None,
+    };
+    first_valid(memory, candidate, version, runtime, |layout| Ok(found(layout)))
+}
+
+/// The interpreter found by searching the image's writable memory.
+fn searched(memory: &rspy_process::LiveMemory, candidate: &Candidate<'_>, maps: &[Mapping]) -> Search {
+    let image = &candidate.image;
+    if let Some(runtime) = scan::find_bytes(memory, &image.writable, COOKIE) {
+        let Some(version) = version(memory, candidate, Some(runtime)) else { return Ok(None) };
+        return first_valid(memory, candidate, version, Some(runtime), |layout| {
+            let head = layout.runtime.map(|runtime| runtime.interpreters_head);
+            Ok(head.map(|head| Found {
+                interpreters: head.of(runtime),
+                runtime: Some(runtime),
+                holder: None,
+            }))
+        });
+    }
+    let Some(version) = version(memory, candidate, None) else { return Ok(None) };
+    first_valid(memory, candidate, version, None, |layout| {
+        let Some(interpreters) = scan::find_interpreters(memory, layout, &image.writable, maps)? else {
+            return Ok(None);
+        };
+        let runtime = layout.runtime.and_then(|runtime| {
+            let offset = u64::from(runtime.interpreters_head.offset);
+            interpreters.0.checked_sub(offset).map(Address)
+        });
+        Ok(Some(Found { interpreters, runtime, holder: image.symbol(HOLDER) }))
+    })
+}
+
+/// Tries the layouts that may fit, and gives the first whose chain holds.
+fn first_valid(
+    memory: &rspy_process::LiveMemory,
+    candidate: &Candidate<'_>,
+    version: Version,
+    runtime: Option<Address>,
+    roots: impl Fn(&Layout) -> Result<Option<Found>, FindError>,
+) -> Search {
+    let described = runtime.filter(|at| memory.array(*at) == Ok(*COOKIE));
+    let free_threaded = match described {
+        // hexversion and a flag follow the cookie (`pycore_debug_offsets.h`).
+        Some(at) => memory.u64(at.offset(16))? == 1,
+        None => false,
+    };
+    let debug_first = candidate.image.symbol(DEBUG_ONLY).is_some();
+    let mut outcome = None;
+    for debug in [debug_first, !debug_first] {
+        let abi = Abi { free_threaded, debug };
+        let layout = match described {
+            Some(runtime) => Layout::described(memory, runtime, version, abi),
+            None => Layout::of(version, abi),
+        };
+        let layout = match layout {
+            Ok(layout) => layout,
+            Err(error) => {
+                outcome.get_or_insert(FindError::Unsupported(error));
+                continue;
+            }
+        };
+        let Some(found) = roots(&layout)? else { continue };
+        match validate::chain(memory, &layout, found.interpreters) {
+            Ok(()) => return Ok(Some((layout, found))),
+            Err(validate::Broken::NotReady) => outcome = Some(FindError::NotReady),
+            Err(validate::Broken::Wrong(why)) => {
+                outcome.get_or_insert(FindError::Inconsistent { version, why });
+            }
+        }
+    }
+    match outcome {
+        Some(error) => Err(error),
+        None => Ok(None),
+    }
+}
+
+/// What version the interpreter in this image says it is: by its debug offsets,
+/// by `Py_Version`, by the text `sys.version` was made from; last by its file
+/// name, which the chain has to confirm like any other.
+fn version(
+    memory: &rspy_process::LiveMemory,
+    candidate: &Candidate<'_>,
+    runtime: Option<Address>,
+) -> Option<Version> {
+    let described = runtime.filter(|at| memory.array(*at) == Ok(*COOKIE));
+    let by_offsets = || Version::from_hex(memory.u64(described?.offset(8)).ok()?);
+    let by_symbol = || Version::from_hex(memory.u64(candidate.image.symbol(VERSION)?).ok()?);
+    let by_text = || scan::find_version_text(memory, &candidate.image.writable);
+    by_offsets().or_else(by_symbol).or_else(by_text)
+}

@@ -1,0 +1,102 @@
+//! A thread's frames, innermost first, as raw words: no code object is read here.
+
+mod interpreter;
+mod object;
+
+use rspy_process::{Address, Memory, ReadError};
+
+use crate::interpreter::ThreadState;
+use crate::layout::{Frames, Layout};
+
+/// More frames than any real program has: a longer chain is a cycle or a torn
+/// read. Python's own limit is 1,000, and programs that raise it run out of C
+/// stack (up to 3.10) or patience before this.
+pub const MAX_FRAMES: usize = 1 << 18;
+
+/// One frame of a chain.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct RawFrame {
+    /// Where the frame lies.
+    pub address: Address,
+    /// What it executes. For a [`Shim`](FrameKind::Shim) not necessarily a code object.
+    pub code: Address,
+    /// Where it is in the bytecode.
+    pub position: Position,
+    /// What kind of frame it is.
+    pub kind: FrameKind,
+}
+
+/// A frame's place in its bytecode, as the version keeps it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Bytes from the start of the bytecode; negative before the first instruction.
+    Offset(i64),
+    /// A pointer into the bytecode.
+    Pointer {
+        /// The instruction.
+        instr: Address,
+        /// Which per-thread copy of the bytecode it is in; 0 for the code object's own.
+        tlbc_index: i32,
+    },
+}
+
+/// What a frame belongs to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// A function, a class body, a module.
+    Function,
+    /// A generator, coroutine or asynchronous generator.
+    Generator,
+    /// The interpreter's own, pushed between C and Python (3.12 and later): never shown.
+    Shim,
+}
+
+/// Why a chain of frames ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum ChainEnd {
+    /// At the thread's outermost frame: the chain is whole.
+    Root,
+    /// A frame could not be read: outer frames are missing.
+    Unreadable(ReadError),
+    /// At [`MAX_FRAMES`]: outer frames are missing.
+    TooLong,
+}
+
+/// The frames of one thread, and the storage to read them again without
+/// allocating.
+#[derive(Default)]
+pub struct FrameChain {
+    /// Innermost first.
+    pub frames: Vec<RawFrame>,
+    /// Whether that is all of them.
+    pub end: Option<ChainEnd>,
+    chunks: interpreter::Chunks,
+}
+
+impl FrameChain {
+    /// Reads the frames of `thread`, whose innermost frame is read again first:
+    /// `thread` may be older than a stop. Answers how the chain ended.
+    pub fn read(&mut self, memory: &impl Memory, layout: &Layout, thread: &ThreadState) -> ChainEnd {
+        self.frames.clear();
+        let end = match self.follow(memory, layout, thread) {
+            Ok(end) => end,
+            Err(error) => ChainEnd::Unreadable(error),
+        };
+        self.end = Some(end);
+        end
+    }
+
+    fn follow(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        thread: &ThreadState,
+    ) -> Result<ChainEnd, ReadError> {
+        match &layout.frames {
+            Frames::Object(frame) => object::follow(memory, layout, frame, thread, &mut self.frames),
+            Frames::Interpreter(frame) => {
+                interpreter::follow(memory, layout, frame, thread, &mut self.chunks, &mut self.frames)
+            }
+        }
+    }
+}

@@ -1,0 +1,604 @@
+//! Where CPython keeps what, as data.
+//!
+//! A [`Layout`] is made once at attach: the file for the version, variants for
+//! patch release and ABI laid over, then the target's own `_Py_DebugOffsets`
+//! (3.13 and later). It is checked as a whole here; what walks memory trusts it.
+//! Encodings that differ by version are enums of this module: nothing outside
+//! asks for a version number.
+
+mod field;
+mod table;
+
+pub use field::{Field, Word};
+pub use table::{Table, known_versions, newest_known};
+
+use rspy_process::{Address, Memory, ReadError};
+
+use crate::version::{Abi, Version};
+
+/// Why there is no layout for a target.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LayoutError {
+    /// No file for that version, and nothing in the target that describes it.
+    #[error("CPython {version} is not supported (supported: {known})")]
+    UnknownVersion {
+        /// What the target runs.
+        version: Version,
+        /// What there are tables for.
+        known: String,
+    },
+    /// The file lacks something the walk cannot do without.
+    #[error("the layout table lacks {section}.{name}")]
+    Missing {
+        /// Section of the file.
+        section: &'static str,
+        /// Member in that section.
+        name: &'static str,
+    },
+    /// The file names a rule this rspy does not know.
+    #[error("the layout table has no usable rule {0}")]
+    Rule(&'static str),
+    /// The file is no valid table.
+    #[error("the layout table is damaged: {0}")]
+    Damaged(String),
+    /// The target's debug offsets could not be read or make no sense.
+    #[error("the target's debug offsets are unusable: {0}")]
+    DebugOffsets(&'static str),
+}
+
+/// Where the chain of structures begins.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Static variables `interp_head` and `_PyThreadState_Current` (2.7, 3.6).
+    Statics,
+    /// `_PyRuntime` (3.7 and later).
+    Runtime,
+}
+
+/// `_PyRuntimeState`.
+#[derive(Copy, Clone, Debug)]
+pub struct Runtime {
+    /// The newest interpreter.
+    pub interpreters_head: Field<Address>,
+}
+
+/// `PyInterpreterState`.
+#[derive(Copy, Clone, Debug)]
+pub struct Interpreter {
+    /// The next older interpreter.
+    pub next: Field<Address>,
+    /// Unique number, 0 for the main interpreter; absent before 3.7.
+    pub id: Option<Field<i64>>,
+    /// Its newest thread state (`tstate_head` before 3.11).
+    pub threads_head: Field<Address>,
+    /// `sys.modules`.
+    pub modules: Field<Address>,
+}
+
+/// `PyThreadState`.
+#[derive(Copy, Clone, Debug)]
+pub struct Thread {
+    /// The next older thread state of the same interpreter.
+    pub next: Field<Address>,
+    /// The interpreter it belongs to.
+    pub interp: Field<Address>,
+    /// What `threading.get_ident()` returns: the `pthread_t`.
+    pub thread_id: Field<u64>,
+    /// The kernel's thread id, from 3.11.
+    pub native_thread_id: Option<Field<u64>>,
+    /// Unique number of this thread state within its interpreter.
+    pub id: Option<Field<u64>>,
+    /// 1 while the thread may run bytecode, from 3.13.
+    pub state: Option<Field<i32>>,
+    /// Where the innermost frame is found.
+    pub current_frame: CurrentFrame,
+    /// The chunk the innermost frames lie in, from 3.11.
+    pub datastack_chunk: Option<Field<Address>>,
+    /// How much of the structure is read, in bytes.
+    pub len: usize,
+}
+
+/// How a thread state leads to its innermost frame.
+#[derive(Copy, Clone, Debug)]
+pub enum CurrentFrame {
+    /// A member of the thread state: `frame` up to 3.10, `current_frame` from 3.13.
+    Thread(Field<Address>),
+    /// By way of `cframe`, a structure on the C stack (3.11, 3.12).
+    Cframe {
+        /// Member of the thread state.
+        cframe: Field<Address>,
+        /// Member of that structure.
+        current_frame: Field<Address>,
+    },
+}
+
+/// Who holds the GIL, and how that is known.
+#[derive(Copy, Clone, Debug)]
+pub enum Gil {
+    /// The static `_PyThreadState_Current` (2.7, 3.6).
+    Statics,
+    /// A member of the runtime, null while nobody holds it (3.7–3.11).
+    Runtime {
+        /// `gilstate.tstate_current`.
+        tstate_current: Field<Address>,
+    },
+    /// Each interpreter points to its GIL (3.12 and later).
+    Interpreter {
+        /// `ceval.gil` of the interpreter.
+        gil: Field<Address>,
+        /// 1 while somebody holds it.
+        locked: Field<i32>,
+        /// Who did last: stale unless `locked`.
+        last_holder: Field<Address>,
+        /// Free-threaded builds: whether there is a GIL at all.
+        enabled: Option<Field<i32>>,
+    },
+}
+
+/// Frames, in either of the two shapes CPython has had.
+#[derive(Copy, Clone, Debug)]
+pub enum Frames {
+    /// `PyFrameObject` on the heap, linked by `f_back` (up to 3.10).
+    Object(FrameObject),
+    /// `_PyInterpreterFrame` on the thread's data stack (3.11 and later).
+    Interpreter(InterpreterFrame),
+}
+
+/// `PyFrameObject` up to 3.10.
+#[derive(Copy, Clone, Debug)]
+pub struct FrameObject {
+    /// The caller's frame.
+    pub f_back: Field<Address>,
+    /// Its code object.
+    pub f_code: Field<Address>,
+    /// The last instruction executed, −1 before the first.
+    pub f_lasti: Field<i32>,
+    /// Bytes to a unit of `f_lasti`: 1, in 3.10 2.
+    pub lasti_unit: u64,
+    /// How much of the structure is read, in bytes.
+    pub len: usize,
+}
+
+/// `_PyInterpreterFrame` from 3.11.
+#[derive(Copy, Clone, Debug)]
+pub struct InterpreterFrame {
+    /// The caller's frame.
+    pub previous: Field<Address>,
+    /// Its code object, or something else in frames that are not Python's.
+    pub executable: Field<Address>,
+    /// Tag bits to clear in `executable`.
+    pub executable_mask: u64,
+    /// Pointer into the bytecode.
+    pub instr: Field<Address>,
+    /// Whose memory the frame lies in.
+    pub owner: Field<u8>,
+    /// The `owner` of a generator's or coroutine's frame.
+    pub owner_generator: u8,
+    /// `owner` from this value on means a frame of the interpreter's own, which
+    /// is no Python code (3.12 and later).
+    pub owner_shim: Option<u8>,
+    /// Which of the code's per-thread copies `instr` points into (free-threaded 3.14).
+    pub tlbc_index: Option<Field<i32>>,
+    /// The chunks of the data stack.
+    pub chunk: StackChunk,
+    /// How much of the structure is read, in bytes.
+    pub len: usize,
+}
+
+/// `_PyStackChunk`: a piece of a thread's data stack.
+#[derive(Copy, Clone, Debug)]
+pub struct StackChunk {
+    /// The chunk below.
+    pub previous: Field<Address>,
+    /// Its whole size in bytes.
+    pub size: Field<u64>,
+    /// Offset of its first frame.
+    pub data: u32,
+    /// How much of the structure is read, in bytes.
+    pub len: usize,
+}
+
+/// `PyCodeObject`.
+#[derive(Copy, Clone, Debug)]
+pub struct Code {
+    /// The function's name.
+    pub name: Field<Address>,
+    /// The name with its classes and functions, from 3.11.
+    pub qualname: Option<Field<Address>>,
+    /// The source file as the compiler was told.
+    pub filename: Field<Address>,
+    /// First line of the function.
+    pub first_line: Field<i32>,
+    /// The line table (`co_lnotab` before 3.10).
+    pub line_table: Field<Address>,
+    /// Where the bytecode is.
+    pub bytecode: Bytecode,
+    /// Instructions before this one (in code units) set the frame up, from 3.11.
+    pub first_traceable: Option<Field<i32>>,
+    /// Per-thread copies of the bytecode (free-threaded 3.14).
+    pub tlbc: Option<Field<Address>>,
+    /// How much of the structure is read, in bytes.
+    pub len: usize,
+}
+
+/// Where a code object has its instructions.
+#[derive(Copy, Clone, Debug)]
+pub enum Bytecode {
+    /// In a bytes object (up to 3.10).
+    Bytes(Field<Address>),
+    /// Behind the structure itself, `ob_size` code units of two bytes (3.11 and later).
+    Inline {
+        /// Offset of the first instruction.
+        start: u32,
+        /// Number of code units.
+        units: Field<i64>,
+    },
+}
+
+/// `PyObject` and the few builtin types every walk needs.
+#[derive(Copy, Clone, Debug)]
+pub struct Object {
+    /// Its type.
+    pub ob_type: Field<Address>,
+    /// Number of items of an object of variable size.
+    pub ob_size: Field<i64>,
+    /// Name of a type, a C string.
+    pub tp_name: Field<Address>,
+    /// First byte of a bytes object (2.7: `str`).
+    pub bytes_data: u32,
+    /// Hash of a bytes object, −1 while unknown, right before its data.
+    pub bytes_hash: Field<i64>,
+}
+
+/// How names are stored.
+#[derive(Copy, Clone, Debug)]
+pub enum Text {
+    /// As byte strings (2.7).
+    Bytes,
+    /// As `str` of PEP 393 (3.6 and later).
+    Unicode(Unicode),
+}
+
+/// `PyASCIIObject`, `PyCompactUnicodeObject` and `PyUnicodeObject`.
+#[derive(Copy, Clone, Debug)]
+pub struct Unicode {
+    /// Number of code points.
+    pub length: Field<i64>,
+    /// Hash, −1 while unknown.
+    pub hash: Field<i64>,
+    /// Kind and flags.
+    pub state: Field<u32>,
+    /// Lowest bit of `kind` (3 bits: 1, 2 or 4 bytes a code point).
+    pub kind_shift: u32,
+    /// Bit of `compact`: the data follow the structure.
+    pub compact_shift: u32,
+    /// Bit of `ascii`.
+    pub ascii_shift: u32,
+    /// Size of a compact ASCII string's structure.
+    pub ascii_size: u32,
+    /// Size of another compact string's structure.
+    pub compact_size: u32,
+    /// Pointer to the data where they do not follow the structure.
+    pub data: Option<Field<Address>>,
+}
+
+/// How a code object's line table is encoded.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum LineEncoding {
+    /// Pairs of bytes, both unsigned (2.7).
+    LnotabUnsigned,
+    /// Pairs of bytes, the line step signed (3.6–3.9).
+    LnotabSigned,
+    /// Pairs of bytes, with ranges that have no line (3.10).
+    Linetable,
+    /// Variable-length entries with columns (3.11 and later).
+    Locations,
+}
+
+/// Everything the walk needs to know about one target's CPython.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The version the layout is for.
+    pub version: Version,
+    /// The build it is for.
+    pub abi: Abi,
+    /// Where the chain begins.
+    pub roots: Roots,
+    /// The runtime; `None` where there is none (2.7, 3.6).
+    pub runtime: Option<Runtime>,
+    /// Interpreters.
+    pub interpreter: Interpreter,
+    /// Thread states.
+    pub thread: Thread,
+    /// The GIL.
+    pub gil: Gil,
+    /// Frames.
+    pub frames: Frames,
+    /// Code objects.
+    pub code: Code,
+    /// Objects.
+    pub object: Object,
+    /// Names.
+    pub text: Text,
+    /// Line tables.
+    pub lines: LineEncoding,
+    /// The tables it was made from, for readers of values.
+    pub table: Table,
+}
+
+impl Layout {
+    /// The layout for this version and ABI as the files have it.
+    pub fn of(version: Version, abi: Abi) -> Result<Layout, LayoutError> {
+        Layout::from_table(Table::of(version, abi)?, version, abi)
+    }
+
+    /// The layout the target describes itself (3.13 and later): the version's
+    /// table, or for a version newer than any known the newest table, overlaid
+    /// with the `_Py_DebugOffsets` at `runtime`.
+    pub fn described(
+        memory: &impl Memory,
+        runtime: Address,
+        version: Version,
+        abi: Abi,
+    ) -> Result<Layout, LayoutError> {
+        let known = match newest_known() {
+            Some((major, minor)) if (version.major, version.minor) > (major, minor) => {
+                Version { major, minor, patch: u8::MAX }
+            }
+            _ => version,
+        };
+        let mut table = Table::of(known, abi)?;
+        overlay(&mut table, memory, runtime)?;
+        Layout::from_table(table, version, abi)
+    }
+
+    /// Checks a table and types it.
+    pub fn from_table(table: Table, version: Version, abi: Abi) -> Result<Layout, LayoutError> {
+        let t = &table;
+        let roots = match t.rule("roots") {
+            Some("statics") => Roots::Statics,
+            Some("runtime") => Roots::Runtime,
+            _ => return Err(LayoutError::Rule("roots")),
+        };
+        let runtime = match roots {
+            Roots::Statics => None,
+            Roots::Runtime => {
+                Some(Runtime { interpreters_head: t.required("runtime", "interpreters.head")? })
+            }
+        };
+        let object = Object {
+            ob_type: t.required("object", "ob_type")?,
+            ob_size: t.required("var_object", "ob_size")?,
+            tp_name: t.required("type", "tp_name")?,
+            bytes_data: t.size("bytes", "ob_sval")? as u32,
+            bytes_hash: Field::new((t.size("bytes", "ob_sval")? as u32).saturating_sub(8)),
+        };
+        Ok(Layout {
+            version,
+            abi,
+            roots,
+            runtime,
+            interpreter: Interpreter {
+                next: t.required("interpreter", "next")?,
+                id: t.optional("interpreter", "id"),
+                threads_head: t.required("interpreter", "threads.head")?,
+                modules: t.required("interpreter", "imports.modules")?,
+            },
+            thread: thread(t)?,
+            gil: gil(t)?,
+            frames: frames(t)?,
+            code: code(t, &object)?,
+            text: text(t)?,
+            lines: match t.rule("lines") {
+                Some("lnotab-unsigned") => LineEncoding::LnotabUnsigned,
+                Some("lnotab-signed") => LineEncoding::LnotabSigned,
+                Some("linetable") => LineEncoding::Linetable,
+                Some("locations") => LineEncoding::Locations,
+                _ => return Err(LayoutError::Rule("lines")),
+            },
+            object,
+            table,
+        })
+    }
+}
+
+/// Lays the target's own description over `table`. It does not describe itself:
+/// the positions of its members are in the table of the version.
+fn overlay(table: &mut Table, memory: &impl Memory, runtime: Address) -> Result<(), LayoutError> {
+    let unreadable = |_: ReadError| LayoutError::DebugOffsets("they cannot be read");
+    let positions: Vec<(String, u64)> =
+        table.section("debug_offsets").map(|(name, at)| (name.to_owned(), at)).collect();
+    if positions.is_empty() {
+        return Err(LayoutError::DebugOffsets("the version's table does not say how they are laid out"));
+    }
+    for (name, position) in positions {
+        let Some((section, field)) = name.split_once('.') else { continue };
+        let value = memory.u64(runtime.offset(position)).map_err(unreadable)?;
+        if value > 1 << 24 {
+            return Err(LayoutError::DebugOffsets("one of them is absurd"));
+        }
+        table.set(section, field, value);
+    }
+    Ok(())
+}
+
+fn thread(t: &Table) -> Result<Thread, LayoutError> {
+    let current_frame = match t.rule("current_frame") {
+        Some("frame-object") => CurrentFrame::Thread(t.required("thread", "frame")?),
+        Some("thread") => CurrentFrame::Thread(t.required("thread", "current_frame")?),
+        Some("cframe") => CurrentFrame::Cframe {
+            cframe: t.required("thread", "cframe")?,
+            current_frame: t.required("cframe", "current_frame")?,
+        },
+        _ => return Err(LayoutError::Rule("current_frame")),
+    };
+    let mut thread = Thread {
+        next: t.required("thread", "next")?,
+        interp: t.required("thread", "interp")?,
+        thread_id: t.required("thread", "thread_id")?,
+        native_thread_id: t.optional("thread", "native_thread_id"),
+        id: t.optional("thread", "id"),
+        state: t.optional("thread", "state"),
+        current_frame,
+        datastack_chunk: t.optional("thread", "datastack_chunk"),
+        len: 0,
+    };
+    let (CurrentFrame::Thread(frame) | CurrentFrame::Cframe { cframe: frame, .. }) = current_frame;
+    let mut ends = vec![thread.next.end(), thread.interp.end(), thread.thread_id.end(), frame.end()];
+    ends.extend(thread.native_thread_id.map(|field| field.end()));
+    ends.extend(thread.id.map(|field| field.end()));
+    ends.extend(thread.state.map(|field| field.end()));
+    ends.extend(thread.datastack_chunk.map(|field| field.end()));
+    thread.len = longest(&ends, "thread")?;
+    Ok(thread)
+}
+
+fn gil(t: &Table) -> Result<Gil, LayoutError> {
+    match t.rule("gil") {
+        Some("statics") => Ok(Gil::Statics),
+        Some("runtime") => {
+            Ok(Gil::Runtime { tstate_current: t.required("runtime", "gilstate.tstate_current")? })
+        }
+        // From 3.14 a thread state says so itself, but whether the GIL is enabled
+        // and who waits for whom is the GIL's to say: one way for all.
+        Some("interpreter" | "thread") => Ok(Gil::Interpreter {
+            gil: t.required("interpreter", "ceval.gil")?,
+            locked: t.required("gil", "locked")?,
+            last_holder: t.required("gil", "last_holder")?,
+            enabled: t.optional("gil", "enabled"),
+        }),
+        _ => Err(LayoutError::Rule("gil")),
+    }
+}
+
+fn frames(t: &Table) -> Result<Frames, LayoutError> {
+    match t.rule("frames") {
+        Some("object") => {
+            let mut frame = FrameObject {
+                f_back: t.required("frame_object", "f_back")?,
+                f_code: t.required("frame_object", "f_code")?,
+                f_lasti: t.required("frame_object", "f_lasti")?,
+                lasti_unit: match t.rule("position") {
+                    Some("lasti-bytes") => 1,
+                    Some("lasti-units") => 2,
+                    _ => return Err(LayoutError::Rule("position")),
+                },
+                len: 0,
+            };
+            frame.len =
+                longest(&[frame.f_back.end(), frame.f_code.end(), frame.f_lasti.end()], "frame_object")?;
+            Ok(Frames::Object(frame))
+        }
+        Some("interpreter") => {
+            let owner = |name| t.rule_number(name).and_then(|owner| u8::try_from(owner).ok());
+            let chunk = StackChunk {
+                previous: t.required("stack_chunk", "previous")?,
+                size: t.required("stack_chunk", "size")?,
+                data: t.size("stack_chunk", "data")? as u32,
+                len: t.size("stack_chunk", "data")?,
+            };
+            let mut frame = InterpreterFrame {
+                previous: t.required("frame", "previous")?,
+                executable: t.required("frame", "executable")?,
+                executable_mask: t.rule_number("executable_mask").unwrap_or(0),
+                instr: t.required("frame", "instr")?,
+                owner: t.required("frame", "owner")?,
+                owner_generator: owner("owner_generator").ok_or(LayoutError::Rule("owner_generator"))?,
+                owner_shim: [owner("owner_cstack"), owner("owner_interpreter")].into_iter().flatten().min(),
+                tlbc_index: t.optional("frame", "tlbc_index"),
+                chunk,
+                len: 0,
+            };
+            let mut ends =
+                vec![frame.previous.end(), frame.executable.end(), frame.instr.end(), frame.owner.end()];
+            ends.extend(frame.tlbc_index.map(|field| field.end()));
+            frame.len = longest(&ends, "frame")?;
+            Ok(Frames::Interpreter(frame))
+        }
+        _ => Err(LayoutError::Rule("frames")),
+    }
+}
+
+fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
+    let mut code = Code {
+        name: t.required("code", "co_name")?,
+        qualname: t.optional("code", "co_qualname"),
+        filename: t.required("code", "co_filename")?,
+        first_line: t.required("code", "co_firstlineno")?,
+        line_table: t.required("code", "co_linetable")?,
+        bytecode: match t.number("code", "co_code_adaptive") {
+            Some(start) => Bytecode::Inline { start: start as u32, units: object.ob_size },
+            None => Bytecode::Bytes(t.required("code", "co_code")?),
+        },
+        first_traceable: t.optional("code", "_co_firsttraceable"),
+        tlbc: t.optional("code", "co_tlbc"),
+        len: 0,
+    };
+    let mut ends = vec![
+        object.ob_size.end(),
+        code.name.end(),
+        code.filename.end(),
+        code.first_line.end(),
+        code.line_table.end(),
+    ];
+    ends.extend(code.qualname.map(|field| field.end()));
+    ends.extend(code.first_traceable.map(|field| field.end()));
+    ends.extend(code.tlbc.map(|field| field.end()));
+    if let Bytecode::Bytes(field) = code.bytecode {
+        ends.push(field.end());
+    }
+    code.len = longest(&ends, "code")?;
+    Ok(code)
+}
+
+fn text(t: &Table) -> Result<Text, LayoutError> {
+    match t.rule("text") {
+        Some("bytes") => Ok(Text::Bytes),
+        Some("unicode") => {
+            let shift = |name| match t.number("unicode", name) {
+                Some(shift) if shift < 30 => Ok(shift as u32),
+                _ => Err(LayoutError::Missing { section: "unicode", name }),
+            };
+            Ok(Text::Unicode(Unicode {
+                length: t.required("unicode", "length")?,
+                hash: t.required("unicode", "hash")?,
+                state: t.required("unicode", "state")?,
+                kind_shift: shift("state.kind.shift")?,
+                compact_shift: shift("state.compact.shift")?,
+                ascii_shift: shift("state.ascii.shift")?,
+                ascii_size: t.size("unicode", "ascii_size")? as u32,
+                compact_size: t.size("unicode", "compact_size")? as u32,
+                data: t.optional("unicode", "data"),
+            }))
+        }
+        _ => Err(LayoutError::Rule("text")),
+    }
+}
+
+/// How much of a structure has to be read for all its members.
+fn longest(ends: &[usize], section: &'static str) -> Result<usize, LayoutError> {
+    match ends.iter().max() {
+        Some(len) if *len <= 1 << 16 => Ok(*len),
+        _ => Err(LayoutError::Missing { section, name: "a believable offset" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_version_has_a_valid_layout() {
+        for name in known_versions().split(", ") {
+            let version = Version::from_text(&format!("{name}.0 ")).unwrap();
+            Layout::of(version, Abi::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_named_with_the_known_ones() {
+        let version = Version { major: 3, minor: 5, patch: 2 };
+        let error = Layout::of(version, Abi::default()).unwrap_err();
+        assert!(matches!(error, LayoutError::UnknownVersion { .. }), "{error}");
+    }
+}

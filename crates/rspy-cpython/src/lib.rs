@@ -1,0 +1,21 @@
+//! CPython as data: finding the interpreter in a process, walking its
+//! interpreters, threads and frames, reading code objects, names and lines.
+//!
+//! Knows nothing of profiles or output. Which offsets and encodings a version
+//! has is data (`layouts/*.toml`, [`layout`]); everything read is taken for
+//! hostile: bounded, checked, and refused rather than guessed.
+#![forbid(unsafe_code)]
+
+pub mod code;
+pub mod find;
+pub mod frames;
+pub mod interpreter;
+pub mod layout;
+pub mod lines;
+pub mod stack;
+pub mod text;
+mod thread_id;
+mod version;
+
+pub use find::{Attached, FindError};
+pub use version::{Abi, Version};

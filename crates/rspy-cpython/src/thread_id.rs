@@ -1,0 +1,95 @@
+//! From a thread state to the kernel's thread.
+//!
+//! From 3.11 the interpreter keeps the kernel's id (but not always renews it in
+//! a forked child). Before, there is only the `pthread_t`, which on Linux points
+//! to the C library's structure for the thread, and that holds the id: where, is
+//! found by comparing with `/proc/PID/task`. A target in a pid namespace of its
+//! own counts differently than we do: its ids are translated.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use rspy_process::{Address, Memory, Process, threads, word};
+
+use crate::interpreter::ThreadState;
+
+/// How much of the C library's thread structure is searched, in bytes (glibc's
+/// is 2,304 bytes long, with the id at 720; musl's 200, with the id at 48).
+const SEARCHED: usize = 2304;
+
+/// Finds kernel threads; remembers what it has learnt.
+#[derive(Default)]
+pub(crate) struct ThreadIds {
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Ids as the target counts them → as rspy does.
+    from_own: HashMap<u32, u32>,
+    /// Where the id lies in the C library's structure, once known.
+    offset: Option<usize>,
+}
+
+impl ThreadIds {
+    /// The kernel's ids of `states`, in that order, as rspy counts them. `None`
+    /// where it cannot be known or the thread has exited.
+    pub(crate) fn resolve(&self, process: &Process, states: &[ThreadState]) -> Vec<Option<u32>> {
+        let state = &mut *self.state.borrow_mut();
+        state.learn_threads(process);
+        let memory = process.memory();
+        if state.offset.is_none() && states.iter().any(|s| state.native(s).is_none()) {
+            state.offset = state.find_offset(memory, states);
+        }
+        states
+            .iter()
+            .map(|thread| {
+                state.native(thread).or_else(|| {
+                    let at = Address(thread.thread_id).offset(state.offset? as u64);
+                    state.from_own.get(&memory.u32(at).ok()?).copied()
+                })
+            })
+            .collect()
+    }
+}
+
+impl State {
+    fn learn_threads(&mut self, process: &Process) {
+        let pid = process.pid();
+        let ids = process.threads().unwrap_or_default();
+        self.from_own.retain(|_, tid| ids.contains(tid));
+        let is_own_namespace = threads::id_in_own_namespace(pid, pid) == Some(pid);
+        for tid in ids {
+            if self.from_own.values().any(|known| *known == tid) {
+                continue;
+            }
+            let own = if is_own_namespace { Some(tid) } else { threads::id_in_own_namespace(pid, tid) };
+            if let Some(own) = own {
+                self.from_own.insert(own, tid);
+            }
+        }
+    }
+
+    fn native(&self, thread: &ThreadState) -> Option<u32> {
+        self.from_own.get(&thread.native_thread_id?).copied()
+    }
+
+    /// The first place where every thread's structure holds the id of a thread.
+    fn find_offset(&self, memory: &impl Memory, states: &[ThreadState]) -> Option<usize> {
+        let structures: Vec<Vec<u8>> = states
+            .iter()
+            .filter_map(|thread| {
+                let at = Address(thread.thread_id);
+                // The main thread's may end with its mapping.
+                [SEARCHED, 1024, 256].iter().find_map(|len| memory.bytes(at, *len).ok())
+            })
+            .collect();
+        if structures.is_empty() {
+            return None;
+        }
+        let holds_id = |structure: &[u8], offset: usize| {
+            word(structure, offset, 4).is_some_and(|word| self.from_own.contains_key(&(word as u32)))
+        };
+        (0..SEARCHED).step_by(4).find(|offset| structures.iter().all(|s| holds_id(s, *offset)))
+    }
+}

@@ -1,0 +1,25 @@
+//! A target process as the operating system sees it.
+//!
+//! Memory ([`Memory`], [`LiveMemory`], [`Batch`]), what is mapped ([`maps`]), the
+//! images behind it ([`elf`]), threads and their state ([`threads`]), stopping a
+//! thread for the length of one read ([`stop`]).
+//!
+//! Knows nothing of Python; never writes into the target. Linux on x86-64 only:
+//! another system is another set of these modules behind the same names.
+
+mod address;
+pub mod elf;
+mod error;
+mod fault;
+mod live;
+pub mod maps;
+mod memory;
+mod process;
+pub mod threads;
+
+pub use address::Address;
+pub use error::ProcessError;
+pub use fault::FaultInjector;
+pub use live::LiveMemory;
+pub use memory::{Batch, Memory, ReadError, word};
+pub use process::Process;

@@ -1,0 +1,84 @@
+//! Threads of a target: whether they run, and what they are called.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// What the scheduler says of a thread.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// On a CPU or ready for one (`R`).
+    Running,
+    /// Asleep (`S`), in an uninterruptible wait (`D`) or idle.
+    Sleeping,
+    /// Stopped by a signal (`T`) or a tracer (`t`).
+    Stopped,
+    /// Exited (`Z`, `X`).
+    Dead,
+}
+
+/// The state of one thread, read from its kept-open `stat` file.
+pub struct ThreadStat {
+    file: File,
+}
+
+impl ThreadStat {
+    /// Opens `/proc/PID/task/TID/stat`.
+    pub fn open(pid: u32, tid: u32) -> std::io::Result<ThreadStat> {
+        Ok(ThreadStat { file: File::open(format!("/proc/{pid}/task/{tid}/stat"))? })
+    }
+
+    /// What the thread is doing now. [`RunState::Dead`] once it is gone.
+    pub fn run_state(&self) -> RunState {
+        let mut text = [0; 512];
+        let len = self.file.read_at(&mut text, 0).unwrap_or(0);
+        parse_run_state(&text[..len])
+    }
+}
+
+/// The state letter of a `stat` line. It follows the last `)`: a thread's name
+/// may hold blanks and parentheses itself.
+fn parse_run_state(text: &[u8]) -> RunState {
+    let after_name = text.iter().rposition(|byte| *byte == b')').and_then(|at| text.get(at + 2));
+    match after_name {
+        Some(b'R') => RunState::Running,
+        Some(b'S' | b'D' | b'I' | b'W' | b'K' | b'P') => RunState::Sleeping,
+        Some(b'T' | b't') => RunState::Stopped,
+        _ => RunState::Dead,
+    }
+}
+
+/// The id that thread `tid` of process `pid` has in the innermost pid namespace
+/// it belongs to, which is the one it writes into its own memory.
+pub fn id_in_own_namespace(pid: u32, tid: u32) -> Option<u32> {
+    let status = std::fs::read(format!("/proc/{pid}/task/{tid}/status")).ok()?;
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
+/// The name the thread gave itself in the kernel (`comm`).
+pub fn native_name(pid: u32, tid: u32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_lend_its_letters_to_the_state() {
+        assert_eq!(parse_run_state(b"12 (python) R 1 12"), RunState::Running);
+        assert_eq!(parse_run_state(b"12 (a) R b) S 1 12"), RunState::Sleeping);
+        assert_eq!(parse_run_state(b"12 (x) t 1"), RunState::Stopped);
+        assert_eq!(parse_run_state(b"12 (x)"), RunState::Dead);
+        assert_eq!(parse_run_state(b""), RunState::Dead);
+    }
+
+    #[test]
+    fn a_thread_that_looks_at_itself_runs() {
+        let pid = std::process::id();
+        let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        assert_eq!(ThreadStat::open(pid, tid).unwrap().run_state(), RunState::Running);
+        assert_eq!(id_in_own_namespace(pid, tid), Some(tid));
+    }
+}
