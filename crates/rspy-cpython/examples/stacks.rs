@@ -1,9 +1,9 @@
 //! Prints the stacks of a process, read without stopping it.
 
+use rspy_cpython::Attached;
 use rspy_cpython::code::CodeCache;
 use rspy_cpython::frames::FrameChain;
 use rspy_cpython::stack::{Frame, resolve};
-use rspy_cpython::Attached;
 use rspy_process::Process;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,7 +11,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let process = Process::open(pid)?;
     let attached = Attached::find(&process)?;
     let memory = process.memory();
-    println!("{}{} {} {:?}", attached.version(), attached.abi(), attached.binary.display(), attached.gil_state(memory)?);
+    println!(
+        "{}{} {} {:?}",
+        attached.version(),
+        attached.abi(),
+        attached.binary.display(),
+        attached.gil_state(memory)?
+    );
     let threads = attached.threads(memory)?;
     let ids = attached.kernel_ids(&process, &threads);
     let mut cache = CodeCache::default();
@@ -21,7 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("thread {tid:?} {:x} {end:?}", thread.thread_id);
         for frame in resolve(memory, &attached.layout, &mut cache, &chain.frames) {
             match &frame {
-                Frame::Python { code, .. } => println!("  {} ({}:{:?})", code.name, code.filename, frame.location().line),
+                Frame::Python { code, .. } => {
+                    println!("  {} ({}:{:?})", code.name, code.filename, frame.location().line)
+                }
                 Frame::Unknown(error) => println!("  unknown: {error}"),
             }
         }

@@ -34,26 +34,32 @@ struct State {
 impl ThreadIds {
     /// The kernel's ids of `states`, in that order, as rspy counts them. `None`
     /// where it cannot be known or the thread has exited.
+    ///
+    /// `/proc/PID/task` is read only when a thread is met for the first time.
     pub(crate) fn resolve(&self, process: &Process, states: &[ThreadState]) -> Vec<Option<u32>> {
         let state = &mut *self.state.borrow_mut();
-        state.learn_threads(process);
         let memory = process.memory();
+        let resolved = state.resolve(memory, states);
+        if resolved.iter().all(Option::is_some) {
+            return resolved;
+        }
+        state.learn_threads(process);
         if state.offset.is_none() && states.iter().any(|s| state.native(s).is_none()) {
             state.offset = state.find_offset(memory, states);
         }
-        states
-            .iter()
-            .map(|thread| {
-                state.native(thread).or_else(|| {
-                    let at = Address(thread.thread_id).offset(state.offset? as u64);
-                    state.from_own.get(&memory.u32(at).ok()?).copied()
-                })
-            })
-            .collect()
+        state.resolve(memory, states)
     }
 }
 
 impl State {
+    fn resolve(&self, memory: &impl Memory, states: &[ThreadState]) -> Vec<Option<u32>> {
+        let by_pthread = |thread: &ThreadState| {
+            let at = Address(thread.thread_id).offset(self.offset? as u64);
+            self.from_own.get(&memory.u32(at).ok()?).copied()
+        };
+        states.iter().map(|thread| self.native(thread).or_else(|| by_pthread(thread))).collect()
+    }
+
     fn learn_threads(&mut self, process: &Process) {
         let pid = process.pid();
         let ids = process.threads().unwrap_or_default();

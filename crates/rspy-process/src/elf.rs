@@ -380,7 +380,8 @@ mod tests {
         let (process, loaded) = itself();
         let other = File::open("/proc/self/maps").unwrap();
         assert!(!is_image_of(&other, process.memory(), &loaded));
-        let libc = loaded_files(&process.maps().unwrap()).into_iter().find(|f| f.path != loaded.path).unwrap();
+        let libc =
+            loaded_files(&process.maps().unwrap()).into_iter().find(|f| f.path != loaded.path).unwrap();
         assert!(!is_image_of(&File::open(&libc.path).unwrap(), process.memory(), &loaded));
     }
 

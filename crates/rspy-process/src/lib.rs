@@ -15,6 +15,8 @@ mod live;
 pub mod maps;
 mod memory;
 mod process;
+pub mod stop;
+mod sys;
 pub mod threads;
 
 pub use address::Address;

@@ -33,10 +33,10 @@ fn blocks<T>(
             let bytes = &mut block[..len];
             // Parts of a segment may have been protected or unmapped since: what
             // is readable up to there still counts.
-            if memory.read(start, bytes).is_ok() || read_pages(memory, start, bytes) {
-                if let Some(found) = visit(start, bytes) {
-                    return Some(found);
-                }
+            if (memory.read(start, bytes).is_ok() || read_pages(memory, start, bytes))
+                && let Some(found) = visit(start, bytes)
+            {
+                return Some(found);
             }
             at += BLOCK as u64;
             left = left.saturating_sub(BLOCK as u64);

@@ -1,0 +1,125 @@
+//! A flame graph as an SVG file that answers clicks (zoom), hovering (name, samples, percent) and
+//! Ctrl-F (search) in any browser, without further files.
+//!
+//! Callers are above what they call, and each is as wide as the time spent in it and below it.
+//! Colours say whose code it is (see `palette`). `inferno` draws; this module decides what:
+//!
+//! - a frame narrower than 0.1 % of the picture, two pixels of a wide screen, is left blank, and
+//!   outermost frames that narrow are gathered in one, `[under 0.1 %]`. So 100,000 distinct stacks
+//!   still give a file of a few megabytes that a browser opens at once;
+//! - of a stack deeper than 512 frames the outermost 384 and the innermost 127 are drawn around
+//!   one frame that says so. So a picture is at most some 8,300 pixels high, and shows both the way
+//!   into a recursion and what it does at its end;
+//! - a profile without samples gives a picture that says so, and why.
+
+mod caption;
+mod empty;
+mod palette;
+
+use std::fmt::Write;
+use std::io;
+
+use inferno::flamegraph::color::BackgroundColor;
+use inferno::flamegraph::{self, Direction, TextTruncateDirection};
+
+use super::{Format, FormatError};
+use crate::fold::Totals;
+use crate::options::Options;
+use crate::profile::Profile;
+use crate::tree::{DepthLimit, Tree};
+
+/// The share of the picture below which a frame is not drawn: one in so many.
+const NARROWEST: u64 = 1000;
+
+/// The label of outermost frames narrower than that.
+const NARROW: &str = "[under 0.1 %]";
+
+/// How much of a deep stack is drawn.
+const DEPTH: DepthLimit = DepthLimit { outer: 384, inner: 127, label: "[middle of a deep stack: not drawn]" };
+
+/// A flame graph in an SVG file.
+#[derive(Clone, Copy, Debug)]
+pub struct Flamegraph;
+
+impl Format for Flamegraph {
+    fn name(&self) -> &'static str {
+        "flamegraph"
+    }
+
+    fn extension(&self) -> &'static str {
+        "svg"
+    }
+
+    fn description(&self) -> &'static str {
+        "flame graph, an SVG picture to zoom and search in any browser"
+    }
+
+    fn write(
+        &self,
+        profile: &Profile,
+        options: &Options,
+        writer: &mut dyn io::Write,
+    ) -> Result<(), FormatError> {
+        let totals = Totals::new(profile, options);
+        let title = caption::title(profile, options);
+        let subtitle = caption::subtitle(profile, options, &totals);
+        let mut tree = Tree::new(profile, options, Some(DEPTH));
+        if tree.total() == 0 {
+            return Ok(empty::write(&title, &subtitle, options, &totals, writer)?);
+        }
+        tree.prune(tree.total().div_ceil(NARROWEST), NARROW);
+        draw(profile, &tree, title, subtitle, writer)
+    }
+}
+
+fn draw(
+    profile: &Profile,
+    tree: &Tree,
+    title: String,
+    subtitle: String,
+    writer: &mut dyn io::Write,
+) -> Result<(), FormatError> {
+    let mut lines = String::new();
+    tree.visit(|stack, weight| writeln!(lines, "{stack} {weight}")).expect("writing to a String");
+
+    let mut palette = palette::palette(profile, tree);
+    let mut picture = flamegraph::Options::default();
+    picture.title = title;
+    picture.subtitle = Some(subtitle);
+    picture.direction = Direction::Inverted;
+    picture.text_truncate_direction = TextTruncateDirection::Right;
+    picture.palette_map = Some(&mut palette);
+    picture.bgcolors = Some(BackgroundColor::Flat(palette::BACKGROUND));
+    // The tree is pruned already, and in an order that keeps common callers together, which
+    // sorting its lines as text would not: as a "flame chart" inferno takes the order as it is,
+    // last line first.
+    picture.min_width = 0.0;
+    picture.flame_chart = true;
+    let mut svg = Vec::new();
+    flamegraph::from_lines(&mut picture, lines.lines().rev(), &mut svg)?;
+
+    let body = svg.strip_suffix(b"</svg>").unwrap_or(&svg);
+    writer.write_all(body)?;
+    writer.write_all(legend().as_bytes())?;
+    writer.write_all(b"</svg>")?;
+    writer.flush()?;
+    Ok(())
+}
+
+/// A line below the frames that explains the colours, and what inferno's style lacks: a search
+/// button that can be seen, and a border between siblings of one colour.
+fn legend() -> String {
+    let border = palette::BACKGROUND;
+    let mut text = format!(
+        "<style type=\"text/css\">\
+         #search {{ opacity:0.6; }} \
+         #legend {{ fill:rgb(110,110,110); }} \
+         #frames rect {{ stroke:{border}; stroke-width:0.5; }} \
+         #frames > *:hover rect {{ stroke:black; }}\
+         </style><text id=\"legend\" x=\"10\" y=\"100%\" dy=\"-7\">",
+    );
+    for (color, meaning) in palette::legend() {
+        write!(text, "<tspan fill=\"{color}\">■</tspan> {meaning}  ").expect("writing to a String");
+    }
+    text + "</text>"
+}

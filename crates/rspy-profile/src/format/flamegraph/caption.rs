@@ -1,0 +1,104 @@
+//! What stands above the picture: what it is of, and how much it is based on.
+
+use crate::fold::Totals;
+use crate::label;
+use crate::options::Options;
+use crate::profile::Profile;
+
+/// The number of characters of a command line that fit beside the rest of a title.
+const PROGRAM_LENGTH: usize = 48;
+
+/// `python app.py · Python 3.13.0 · pid 8306`, or the title asked for.
+pub(super) fn title(profile: &Profile, options: &Options) -> String {
+    if let Some(title) = &options.title {
+        return label::printable(title);
+    }
+    let metadata = &profile.metadata;
+    let mut parts = Vec::new();
+    if !metadata.program.trim().is_empty() {
+        parts.push(clip(&label::printable(without_directory(&metadata.program)), PROGRAM_LENGTH));
+    }
+    if let Some(version) = &metadata.python_version {
+        parts.push(format!("Python {}", label::printable(version)));
+    }
+    parts.push(format!("pid {}", metadata.pid));
+    parts.join(" · ")
+}
+
+/// `1,234 samples at 100 Hz over 12.3 s · 0 lost · 3 cut · 56 idle left out`.
+pub(super) fn subtitle(profile: &Profile, options: &Options, totals: &Totals) -> String {
+    let metadata = &profile.metadata;
+    let mut text = format!(
+        "{} at {} Hz over {:.1} s · {} lost · {} cut",
+        samples(totals.samples),
+        (metadata.rate * 100.0).round() / 100.0,
+        metadata.duration.as_secs_f64(),
+        grouped(totals.lost),
+        grouped(totals.cut),
+    );
+    if totals.left_out > 0 {
+        let what = if options.gil { "" } else { "idle " };
+        text += &format!(" · {} {what}left out", grouped(totals.left_out));
+    }
+    text
+}
+
+/// `1 sample`, `1,234 samples`.
+pub(super) fn samples(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "sample" } else { "samples" })
+}
+
+/// A number with a comma between every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A command line without the directory of its program: `python app.py`.
+fn without_directory(command: &str) -> &str {
+    let program = command.split(' ').next().unwrap_or(command);
+    let name = program.rfind('/').map_or(0, |slash| slash + 1);
+    &command[name..]
+}
+
+/// At most `length` characters of `text`, the last one an ellipsis if some are left out.
+fn clip(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.into();
+    }
+    text.chars().take(length - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(samples(1), "1 sample");
+        assert_eq!(samples(1234), "1,234 samples");
+    }
+
+    #[test]
+    fn command_lines_lose_the_directory_of_their_program() {
+        assert_eq!(without_directory("/usr/bin/python3 /srv/app.py"), "python3 /srv/app.py");
+        assert_eq!(without_directory("python3 /srv/app.py"), "python3 /srv/app.py");
+        assert_eq!(without_directory(""), "");
+    }
+
+    #[test]
+    fn long_text_is_clipped_by_characters() {
+        assert_eq!(clip("größe", 5), "größe");
+        assert_eq!(clip("größer", 5), "größ…");
+    }
+}

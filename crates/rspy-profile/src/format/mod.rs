@@ -1,0 +1,64 @@
+//! Output formats: one file each, all listed in [`FORMATS`].
+//!
+//! To add one, implement [`Format`] in a file of this folder, add it to [`FORMATS`], and bless its
+//! golden file (`INSTA_UPDATE=always cargo test -p rspy-profile`). Command line help, file name
+//! extensions and completions come from the list.
+
+mod flamegraph;
+mod raw;
+
+use std::io;
+
+pub use flamegraph::Flamegraph;
+pub use raw::Raw;
+
+use crate::options::Options;
+use crate::profile::Profile;
+
+/// A way to write a profile to a file.
+pub trait Format: Sync {
+    /// The name it is chosen by, in lower case: `flamegraph`.
+    fn name(&self) -> &'static str;
+
+    /// The usual extension of its files, without a dot: `svg`.
+    fn extension(&self) -> &'static str;
+
+    /// What it is, in a phrase for help texts, without a full stop.
+    fn description(&self) -> &'static str;
+
+    /// Writes `profile`, as `options` show it, to `writer`.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Write`] if `writer` fails; what was written until then is incomplete.
+    fn write(
+        &self,
+        profile: &Profile,
+        options: &Options,
+        writer: &mut dyn io::Write,
+    ) -> Result<(), FormatError>;
+}
+
+/// Every format, the default one first.
+pub static FORMATS: &[&dyn Format] = &[&Flamegraph, &Raw];
+
+/// The format called `name`, if there is one.
+pub fn by_name(name: &str) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// Why a profile could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The output could not be written to.
+    #[error("cannot write the output: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl FormatError {
+    /// Whether the reader of the output went away, as `head` does: no reason to complain.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, FormatError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,120 @@
+//! Frames: the places in a program that stacks are made of.
+
+use std::fmt;
+use std::ops::Index;
+
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
+
+use crate::handle::handle;
+use crate::strings::StringId;
+
+handle! {
+    /// A frame of a profile. Equal frames have equal ids.
+    FrameId
+}
+
+/// A place in the program: one line of one function, or a stand-in for frames that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// The function's qualified name, as its code object says: `Session.send`.
+    pub name: StringId,
+    /// The source file, as the code object says: `/srv/lib/python3.13/json/decoder.py`.
+    pub file: StringId,
+    /// The same file relative to its top-level package: `json/decoder.py`.
+    pub short_file: StringId,
+    /// The line being executed, counted from 1; `None` if unknown.
+    pub line: Option<u32>,
+    /// The line the function starts on, counted from 1; `None` if unknown.
+    pub first_line: Option<u32>,
+    /// What the frame stands for.
+    pub kind: FrameKind,
+}
+
+impl Frame {
+    /// A frame that stands for others that are not known, and so has neither name nor file.
+    pub const fn unknown(kind: FrameKind) -> Frame {
+        Frame {
+            name: StringId::EMPTY,
+            file: StringId::EMPTY,
+            short_file: StringId::EMPTY,
+            line: None,
+            first_line: None,
+            kind,
+        }
+    }
+}
+
+/// What a [`Frame`] stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// A Python function.
+    Python,
+    /// The innermost frames of this stack, which changed while they were read: `[cut]`. The time
+    /// belongs to something that its caller called, not to the caller itself.
+    Cut,
+    /// The outermost frames of this stack, which lie beyond the depth that is read: `[truncated]`.
+    Truncated,
+    /// The whole stack of a known thread, which could not be read.
+    Lost(LostReason),
+}
+
+/// Why a stack is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LostReason {
+    /// Some of the memory that describes it could not be read.
+    Unreadable,
+    /// It was read, and is not a chain of frames.
+    Inconsistent,
+    /// Its thread or process ended while it was being read.
+    Exited,
+    /// The operating system refused the read.
+    Denied,
+}
+
+impl fmt::Display for LostReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            LostReason::Unreadable => "memory unreadable",
+            LostReason::Inconsistent => "inconsistent stack",
+            LostReason::Exited => "exited while read",
+            LostReason::Denied => "permission denied",
+        })
+    }
+}
+
+/// The frames of a profile, indexed by [`FrameId`].
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    entries: IndexSet<Frame, FxBuildHasher>,
+}
+
+impl Frames {
+    /// The id of `frame`.
+    pub fn intern(&mut self, frame: Frame) -> FrameId {
+        FrameId::from_index(self.entries.insert_full(frame).0)
+    }
+
+    /// How many distinct frames there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no frame yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every frame with its id, in the order of arrival.
+    pub fn iter(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
+        self.entries.iter().enumerate().map(|(index, frame)| (FrameId::from_index(index), frame))
+    }
+}
+
+impl Index<FrameId> for Frames {
+    type Output = Frame;
+
+    fn index(&self, id: FrameId) -> &Frame {
+        &self.entries[id.index()]
+    }
+}

@@ -1,0 +1,61 @@
+//! A profile: the tables that samples refer to, and the samples.
+
+use std::collections::BTreeMap;
+
+use crate::frame::{Frames, LostReason};
+use crate::metadata::Metadata;
+use crate::sample::Sample;
+use crate::stack::Stacks;
+use crate::strings::Strings;
+use crate::thread::Threads;
+
+/// Samples of a program and the tables they refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    /// What the profile is of, and how it was taken.
+    pub metadata: Metadata,
+    /// The names and files of frames, and the names of threads.
+    pub strings: Strings,
+    /// The places that stacks are made of.
+    pub frames: Frames,
+    /// The stacks that samples refer to.
+    pub stacks: Stacks,
+    /// The threads that samples refer to.
+    pub threads: Threads,
+    /// The samples, in the order they were taken.
+    pub samples: Vec<Sample>,
+    /// The samples that could not be taken.
+    pub lost: Lost,
+}
+
+impl Profile {
+    /// A profile without samples.
+    pub fn new(metadata: Metadata) -> Self {
+        Self { metadata, ..Self::default() }
+    }
+}
+
+/// How many samples could not be taken, by reason: those of which not even the thread is known. A
+/// known thread whose stack is not known has a sample, with a
+/// [`FrameKind::Lost`](crate::FrameKind::Lost) frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    counts: BTreeMap<LostReason, u64>,
+}
+
+impl Lost {
+    /// Counts `weight` more samples as lost.
+    pub fn add(&mut self, reason: LostReason, weight: u64) {
+        *self.counts.entry(reason).or_default() += weight;
+    }
+
+    /// The number of lost samples of each reason that occurred.
+    pub fn iter(&self) -> impl Iterator<Item = (LostReason, u64)> {
+        self.counts.iter().map(|(&reason, &count)| (reason, count))
+    }
+
+    /// The number of lost samples.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}

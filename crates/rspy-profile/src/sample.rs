@@ -1,0 +1,42 @@
+//! A sample: what one thread was doing at one moment, in a few words.
+
+use crate::stack::StackId;
+use crate::thread::ThreadId;
+
+/// What one thread was doing at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When, in nanoseconds since [`Metadata::start`](crate::Metadata::start).
+    pub at: u64,
+    /// Which thread.
+    pub thread: ThreadId,
+    /// Where it was. [`StackId::EMPTY`] is a thread that executes no Python code.
+    pub stack: StackId,
+    /// How many ticks of the sampler this stands for: 1, and 1 more for every tick that was missed
+    /// just before it.
+    pub weight: u32,
+    /// Whether it was running, and whether it held the GIL.
+    pub state: ThreadState,
+}
+
+/// Whether a thread was running, and whether it held the GIL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadState {
+    /// Whether it was running.
+    pub activity: Activity,
+    /// Whether it held its interpreter's global lock; `None` if that was not looked at, or if the
+    /// interpreter has no such lock.
+    pub owns_gil: Option<bool>,
+}
+
+/// Whether a thread was running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// On a CPU, or ready to run on one.
+    Active,
+    /// Waiting: for time to pass, for data, for a lock.
+    Idle,
+    /// Not known. Views treat it as active, so that nothing is hidden on a guess.
+    #[default]
+    Unknown,
+}

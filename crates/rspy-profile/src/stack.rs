@@ -1,0 +1,83 @@
+//! Stacks as a prefix tree: a stack is its caller's stack and one more frame, so that stacks with
+//! the same outer frames share them, and two stacks are equal exactly when their ids are.
+
+use std::iter;
+
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
+
+use crate::frame::FrameId;
+use crate::handle::handle;
+
+handle! {
+    /// A stack of a profile. Equal stacks have equal ids.
+    StackId
+}
+
+impl StackId {
+    /// The stack without frames, from which all others grow.
+    pub const EMPTY: StackId = StackId(0);
+}
+
+/// The stacks of a profile.
+#[derive(Clone, Debug, Default)]
+pub struct Stacks {
+    /// Stack `n` is `nodes[n - 1]`: its caller's stack, and its innermost frame.
+    nodes: IndexSet<(StackId, FrameId), FxBuildHasher>,
+    /// The number of frames of each node.
+    depths: Vec<u32>,
+}
+
+impl Stacks {
+    /// The stack that consists of `frame` called from `prefix`.
+    pub fn intern(&mut self, prefix: StackId, frame: FrameId) -> StackId {
+        let (index, is_new) = self.nodes.insert_full((prefix, frame));
+        if is_new {
+            self.depths.push(self.depth(prefix) + 1);
+        }
+        StackId::from_index(index + 1)
+    }
+
+    /// How many distinct stacks there are, the empty one not counted.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no stack but the empty one.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The caller's stack and the innermost frame; `None` for the empty stack.
+    pub fn split(&self, stack: StackId) -> Option<(StackId, FrameId)> {
+        Some(self.nodes[stack.index().checked_sub(1)?])
+    }
+
+    /// The number of frames.
+    pub fn depth(&self, stack: StackId) -> u32 {
+        stack.index().checked_sub(1).map_or(0, |index| self.depths[index])
+    }
+
+    /// The frames from the innermost to the outermost.
+    pub fn leaf_first(&self, stack: StackId) -> impl Iterator<Item = FrameId> {
+        let mut rest = stack;
+        iter::from_fn(move || {
+            let (prefix, frame) = self.split(rest)?;
+            rest = prefix;
+            Some(frame)
+        })
+    }
+
+    /// The frames from the outermost to the innermost, collected into `buffer`, whose memory is
+    /// reused from call to call.
+    pub fn root_first<'buffer>(
+        &self,
+        stack: StackId,
+        buffer: &'buffer mut Vec<FrameId>,
+    ) -> &'buffer [FrameId] {
+        buffer.clear();
+        buffer.extend(self.leaf_first(stack));
+        buffer.reverse();
+        buffer
+    }
+}

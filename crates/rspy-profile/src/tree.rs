@@ -1,0 +1,345 @@
+//! A profile as a tree of labels: stacks whose labels agree are one, whatever set them apart
+//! before, and siblings are in the order of their text, so that outputs do not depend on the order
+//! in which things were seen.
+//!
+//! Nothing here recurses: a stack may be as deep as the sampled program made it.
+
+use std::ops::Range;
+
+use indexmap::IndexSet;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use crate::fold::fold;
+use crate::frame::FrameId;
+use crate::handle::handle;
+use crate::label;
+use crate::options::Options;
+use crate::profile::Profile;
+use crate::stack::StackId;
+use crate::thread::ThreadId;
+
+handle! {
+    /// A label of a tree.
+    LabelId
+}
+
+handle! {
+    /// A node of a tree: a path of labels from the root.
+    NodeId
+}
+
+impl NodeId {
+    /// The node above all stacks, which has no label.
+    const ROOT: NodeId = NodeId(0);
+}
+
+/// What a label was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A frame.
+    Frame(FrameId),
+    /// A thread.
+    Thread,
+    /// Neither: samples without frames, lost samples, what is left out of a picture.
+    Note,
+}
+
+/// How much of a deep stack a tree keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DepthLimit {
+    /// How many of the outermost frames.
+    pub(crate) outer: u32,
+    /// How many of the innermost frames.
+    pub(crate) inner: u32,
+    /// The label of the frame that stands for all between them.
+    pub(crate) label: &'static str,
+}
+
+/// The folded samples of a profile as a tree of labels.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    labels: IndexSet<String, FxBuildHasher>,
+    /// What each label was made from; often several things share one.
+    sources: Vec<(LabelId, Source)>,
+    /// Parents come before their children; the root is its own parent.
+    nodes: IndexSet<(NodeId, Option<LabelId>), FxBuildHasher>,
+    /// The weight of the stacks that end at each node.
+    own: Vec<u64>,
+}
+
+impl Tree {
+    /// The samples of `profile` that `options` include, and the lost ones.
+    pub(crate) fn new(profile: &Profile, options: &Options, depth_limit: Option<DepthLimit>) -> Self {
+        let mut builder = Builder {
+            profile,
+            options,
+            tree: Tree {
+                labels: IndexSet::default(),
+                sources: Vec::new(),
+                nodes: IndexSet::from_iter([(NodeId::ROOT, None)]),
+                own: vec![0],
+            },
+            frame_labels: vec![None; profile.frames.len()],
+            known: FxHashMap::default(),
+            pending: Vec::new(),
+        };
+        for folded in fold(profile, options) {
+            let root = folded.thread.map_or(NodeId::ROOT, |thread| builder.thread(thread));
+            let node = builder.stack(root, folded.stack, depth_limit);
+            builder.tree.own[node.index()] += folded.weight;
+        }
+        for (reason, weight) in profile.lost.iter() {
+            let node = builder.tree.note(NodeId::ROOT, &label::lost(reason));
+            builder.tree.own[node.index()] += weight;
+        }
+        builder.tree
+    }
+
+    /// The sum of all weights.
+    pub(crate) fn total(&self) -> u64 {
+        self.own.iter().sum()
+    }
+
+    /// Every label with everything it was made from, in no particular order.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, Source)> {
+        self.sources.iter().map(|&(label, source)| (self.labels[label.index()].as_str(), source))
+    }
+
+    /// Takes away the nodes whose weight, descendants included, is below `minimum`. It goes to
+    /// their parents, or, for outermost nodes, to one node labelled `rest`; the total stays.
+    pub(crate) fn prune(&mut self, minimum: u64, rest: &str) {
+        let mut totals = self.own.clone();
+        for index in (1..self.nodes.len()).rev() {
+            totals[self.nodes[index].0.index()] += totals[index];
+        }
+        let mut narrow_roots = 0;
+        for index in (1..self.nodes.len()).rev().filter(|&index| totals[index] < minimum) {
+            let weight = std::mem::take(&mut self.own[index]);
+            match self.nodes[index].0 {
+                NodeId::ROOT => narrow_roots += weight,
+                parent => self.own[parent.index()] += weight,
+            }
+        }
+        if narrow_roots > 0 {
+            let node = self.note(NodeId::ROOT, rest);
+            self.own[node.index()] += narrow_roots;
+        }
+    }
+
+    /// Calls `visit` with each stack of some weight as folded text, `root;caller;leaf`, and its
+    /// weight. Stacks with common outer frames follow each other, and a caller comes before what
+    /// it calls; otherwise the order is that of the labels' text.
+    pub(crate) fn visit<E>(&self, mut visit: impl FnMut(&str, u64) -> Result<(), E>) -> Result<(), E> {
+        let (children, ranges) = self.children();
+        let mut text = String::new();
+        let mut pending: Vec<(NodeId, usize)> = Vec::new();
+        let push_children = |pending: &mut Vec<_>, node: NodeId, length: usize| {
+            let children = &children[ranges[node.index()].clone()];
+            pending.extend(children.iter().rev().map(|&child| (child, length)));
+        };
+        push_children(&mut pending, NodeId::ROOT, 0);
+        while let Some((node, length)) = pending.pop() {
+            text.truncate(length);
+            if length > 0 {
+                text.push(';');
+            }
+            text.push_str(self.text(node));
+            if self.own[node.index()] > 0 {
+                visit(&text, self.own[node.index()])?;
+            }
+            push_children(&mut pending, node, text.len());
+        }
+        Ok(())
+    }
+
+    /// All nodes but the root, grouped by parent and ordered by text within a group; and where the
+    /// group of each node lies.
+    fn children(&self) -> (Vec<NodeId>, Vec<Range<usize>>) {
+        let mut by_text: Vec<usize> = (0..self.labels.len()).collect();
+        by_text.sort_unstable_by_key(|&label| &self.labels[label]);
+        let mut ranks = vec![0; self.labels.len()];
+        for (rank, &label) in by_text.iter().enumerate() {
+            ranks[label] = rank;
+        }
+        let mut children: Vec<NodeId> = (1..self.nodes.len()).map(NodeId::from_index).collect();
+        children.sort_unstable_by_key(|child| {
+            let (parent, label) = self.nodes[child.index()];
+            (parent, label.map(|label| ranks[label.index()]))
+        });
+        let mut ranges = vec![0..0; self.nodes.len()];
+        let mut start = 0;
+        for siblings in children.chunk_by(|one, other| self.parent(*one) == self.parent(*other)) {
+            let end = start + siblings.len();
+            ranges[self.parent(siblings[0]).index()] = start..end;
+            start = end;
+        }
+        (children, ranges)
+    }
+
+    fn parent(&self, node: NodeId) -> NodeId {
+        self.nodes[node.index()].0
+    }
+
+    /// The label of a node.
+    fn text(&self, node: NodeId) -> &str {
+        self.nodes[node.index()].1.map_or("", |label| &self.labels[label.index()])
+    }
+
+    fn label(&mut self, text: String, source: Source) -> LabelId {
+        let label = LabelId::from_index(self.labels.insert_full(text).0);
+        self.sources.push((label, source));
+        label
+    }
+
+    fn child(&mut self, parent: NodeId, label: LabelId) -> NodeId {
+        let (index, is_new) = self.nodes.insert_full((parent, Some(label)));
+        if is_new {
+            self.own.push(0);
+        }
+        NodeId::from_index(index)
+    }
+
+    fn note(&mut self, parent: NodeId, text: &str) -> NodeId {
+        let label = self.label(text.into(), Source::Note);
+        self.child(parent, label)
+    }
+}
+
+/// A tree under construction, and what is remembered to make each label and node once.
+struct Builder<'profile> {
+    profile: &'profile Profile,
+    options: &'profile Options,
+    tree: Tree,
+    frame_labels: Vec<Option<LabelId>>,
+    known: FxHashMap<(NodeId, StackId), NodeId>,
+    pending: Vec<(StackId, FrameId)>,
+}
+
+impl Builder<'_> {
+    fn thread(&mut self, thread: ThreadId) -> NodeId {
+        let text = label::thread(self.profile, &self.profile.threads[thread]);
+        let label = self.tree.label(text, Source::Thread);
+        self.tree.child(NodeId::ROOT, label)
+    }
+
+    fn stack(&mut self, root: NodeId, stack: StackId, limit: Option<DepthLimit>) -> NodeId {
+        let stacks = &self.profile.stacks;
+        let depth = stacks.depth(stack);
+        match limit {
+            _ if depth == 0 => self.tree.note(root, label::NO_FRAMES),
+            Some(limit) if depth > limit.outer + limit.inner => {
+                let mut outer = stack;
+                while let Some((prefix, _)) =
+                    stacks.split(outer).filter(|_| stacks.depth(outer) > limit.outer)
+                {
+                    outer = prefix;
+                }
+                let inner: Vec<FrameId> = stacks.leaf_first(stack).take(limit.inner as usize).collect();
+                let outer = self.whole_stack(root, outer);
+                let gap = self.tree.note(outer, limit.label);
+                inner.into_iter().rev().fold(gap, |node, frame| self.frame(node, frame))
+            }
+            _ => self.whole_stack(root, stack),
+        }
+    }
+
+    /// The node of `stack` below `root`, found by way of the nearest caller seen before.
+    fn whole_stack(&mut self, root: NodeId, stack: StackId) -> NodeId {
+        let mut rest = stack;
+        let mut node = root;
+        while let Some((prefix, frame)) = self.profile.stacks.split(rest) {
+            if let Some(&known) = self.known.get(&(root, rest)) {
+                node = known;
+                break;
+            }
+            self.pending.push((rest, frame));
+            rest = prefix;
+        }
+        while let Some((stack, frame)) = self.pending.pop() {
+            node = self.frame(node, frame);
+            self.known.insert((root, stack), node);
+        }
+        node
+    }
+
+    fn frame(&mut self, parent: NodeId, frame: FrameId) -> NodeId {
+        let label = self.frame_labels[frame.index()].unwrap_or_else(|| {
+            let text = label::frame(self.profile, &self.profile.frames[frame], self.options);
+            self.tree.label(text, Source::Frame(frame))
+        });
+        self.frame_labels[frame.index()] = Some(label);
+        self.tree.child(parent, label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::{Frame, FrameKind, LostReason, Sample, ThreadState};
+
+    const LIMIT: DepthLimit = DepthLimit { outer: 2, inner: 1, label: "[gap]" };
+
+    /// A profile with the given stacks, root first, of the given weights.
+    fn profile(stacks: &[(&[&str], u32)]) -> Profile {
+        let mut profile = Profile::default();
+        let thread = crate::Thread { process: 1, os_id: Some(1), python_id: None, name: None };
+        let thread = profile.threads.add(thread);
+        for &(names, weight) in stacks {
+            let stack = names.iter().fold(StackId::EMPTY, |stack, name| {
+                let name = profile.strings.intern(name);
+                let frame = Frame { name, ..Frame::unknown(FrameKind::Python) };
+                let frame = profile.frames.intern(frame);
+                profile.stacks.intern(stack, frame)
+            });
+            profile.samples.push(Sample { at: 0, thread, stack, weight, state: ThreadState::default() });
+        }
+        profile
+    }
+
+    fn lines(tree: &Tree) -> Vec<(String, u64)> {
+        let mut lines = Vec::new();
+        let Ok(()) = tree.visit(|text, weight| {
+            lines.push((text.to_owned(), weight));
+            Ok::<_, Infallible>(())
+        });
+        lines
+    }
+
+    #[test]
+    fn stacks_that_share_callers_follow_each_other_whatever_their_text() {
+        let profile = profile(&[(&["a", "z"], 1), (&["a (b)"], 2), (&["a;"], 3), (&["a"], 4), (&["a:"], 5)]);
+        let lines = lines(&Tree::new(&profile, &Options::default(), None));
+        assert_eq!(lines, [("a".into(), 4), ("a;z".into(), 1), ("a (b)".into(), 2), ("a:".into(), 8)]);
+    }
+
+    #[test]
+    fn the_middle_of_a_deep_stack_is_left_out_and_named() {
+        let profile =
+            profile(&[(&["a", "b", "c"], 1), (&["a", "b", "c", "d"], 2), (&["a", "b", "x", "c", "d"], 3)]);
+        let lines = lines(&Tree::new(&profile, &Options::default(), Some(LIMIT)));
+        assert_eq!(lines, [("a;b;[gap];d".into(), 5), ("a;b;c".into(), 1)]);
+    }
+
+    #[test]
+    fn pruning_keeps_the_total() {
+        let mut profile = profile(&[(&["a", "b", "c"], 1), (&["a", "b"], 9), (&["x", "y"], 2), (&["z"], 3)]);
+        profile.lost.add(LostReason::Exited, 20);
+        let mut tree = Tree::new(&profile, &Options::default(), None);
+        tree.prune(5, "[rest]");
+        assert_eq!(
+            lines(&tree),
+            [("[lost: exited while read]".into(), 20), ("[rest]".into(), 5), ("a;b".into(), 10)]
+        );
+        assert_eq!(tree.total(), 35);
+    }
+
+    #[test]
+    fn threads_are_roots_where_asked_for() {
+        let profile = profile(&[(&["a"], 1), (&[], 2)]);
+        let options = Options { by_thread: true, ..Options::default() };
+        let lines = lines(&Tree::new(&profile, &options, None));
+        assert_eq!(lines, [("thread (1);[no frames]".into(), 2), ("thread (1);a".into(), 1)]);
+    }
+}

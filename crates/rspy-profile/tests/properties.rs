@@ -1,0 +1,166 @@
+//! What holds for every profile, on random ones.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+
+use fixture::{Recorder, written};
+use proptest::prelude::*;
+use rspy_profile::format::Raw;
+use rspy_profile::{
+    Activity, FORMATS, Frame, FrameKind, LostReason, Options, Profile, StackId, Strings, Totals, fold,
+};
+
+/// What a frame may be called: characters that mean something to some format come often.
+fn name() -> impl Strategy<Value = String> {
+    let character = prop_oneof![
+        3 => prop::sample::select(vec![' ', ';', '#', '(', ')', '[', ']', '<', '&', '"', '1', '\n', '\0', 'a', 'b']),
+        1 => any::<char>(),
+    ];
+    prop::collection::vec(character, 0..6).prop_map(String::from_iter)
+}
+
+fn kind() -> impl Strategy<Value = FrameKind> {
+    prop_oneof![
+        12 => Just(FrameKind::Python),
+        1 => Just(FrameKind::Cut),
+        1 => Just(FrameKind::Truncated),
+        1 => Just(FrameKind::Lost(LostReason::Inconsistent)),
+    ]
+}
+
+fn activity() -> impl Strategy<Value = Activity> {
+    prop_oneof![Just(Activity::Active), Just(Activity::Idle), Just(Activity::Unknown)]
+}
+
+prop_compose! {
+    fn profile()(
+        threads in prop::collection::vec(name(), 1..4),
+        frames in prop::collection::vec((name(), name(), prop::option::of(0_u32..3), kind()), 1..8),
+        samples in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 0..6), 0_u32..100, activity()),
+            0..30,
+        ),
+        lost in 0_u64..3,
+    ) -> Profile {
+        let mut recorder = Recorder::default();
+        let threads: Vec<_> = threads.iter().enumerate().map(|(id, name)| recorder.thread(id as u32, name)).collect();
+        let frames: Vec<_> = frames
+            .iter()
+            .map(|(name, file, line, kind)| {
+                let strings = &mut recorder.profile.strings;
+                let (name, file) = (strings.intern(name), strings.intern(file));
+                let frame = Frame { name, file, short_file: file, line: *line, first_line: Some(1), kind: *kind };
+                recorder.profile.frames.intern(frame)
+            })
+            .collect();
+        for (thread, stack, weight, activity) in samples {
+            let stack = stack.iter().fold(StackId::EMPTY, |stack, frame| {
+                recorder.profile.stacks.intern(stack, *frame.get(&frames))
+            });
+            recorder.sample(*thread.get(&threads), stack, weight, activity);
+        }
+        recorder.profile.lost.add(LostReason::Exited, lost);
+        recorder.profile
+    }
+}
+
+prop_compose! {
+    fn options()(flags in any::<[bool; 6]>()) -> Options {
+        let [line_numbers, by_function, full_filenames, by_thread, idle, gil] = flags;
+        Options { title: None, line_numbers, by_function, full_filenames, by_thread, idle, gil }
+    }
+}
+
+proptest! {
+    #[test]
+    fn folding_keeps_every_sample(profile in profile(), options in options()) {
+        let shown: u64 =
+            profile.samples.iter().filter(|sample| options.include(sample)).map(|sample| u64::from(sample.weight)).sum();
+        let folded = fold(&profile, &options);
+        prop_assert_eq!(folded.iter().map(|folded| folded.weight).sum::<u64>(), shown);
+        prop_assert!(folded.is_sorted_by(|one, next| (one.thread, one.stack) < (next.thread, next.stack)));
+
+        let totals = Totals::new(&profile, &options);
+        prop_assert_eq!(totals.samples + totals.lost, shown + profile.lost.total());
+        let taken: u64 = profile.samples.iter().map(|sample| u64::from(sample.weight)).sum();
+        prop_assert_eq!(totals.samples + totals.lost + totals.left_out, taken + profile.lost.total());
+    }
+
+    #[test]
+    fn raw_lines_parse_back(profile in profile(), options in options()) {
+        let totals = Totals::new(&profile, &options);
+        let text = written(&Raw, &profile, &options);
+        let mut stacks = BTreeMap::new();
+        for line in text.lines() {
+            prop_assert!(!line.starts_with("# "), "taken for a comment: {line:?}");
+            let (stack, count) = line.rsplit_once(' ').expect("a count");
+            prop_assert!(stack.split(';').all(|frame| !frame.trim().is_empty()), "a frame without name: {line:?}");
+            let (_, last_word) = stack.rsplit_once(' ').unwrap_or(("", stack));
+            prop_assert!(!stack.contains(' ') || last_word.parse::<u64>().is_err(), "two counts: {line:?}");
+            prop_assert!(!stack.chars().any(char::is_control));
+            let count: u64 = count.parse().expect("a number");
+            prop_assert!(count > 0);
+            prop_assert!(stacks.insert(stack, count).is_none(), "twice: {stack:?}");
+        }
+        prop_assert_eq!(stacks.values().sum::<u64>(), totals.samples + totals.lost);
+    }
+
+    #[test]
+    fn every_format_takes_every_profile_and_is_deterministic(profile in profile(), options in options()) {
+        for format in FORMATS {
+            prop_assert_eq!(written(*format, &profile, &options), written(*format, &profile, &options));
+        }
+    }
+
+    #[test]
+    fn the_order_of_samples_does_not_matter(profile in profile(), options in options()) {
+        // The same samples recorded the other way round intern everything in another order.
+        let mut reversed = Recorder::default();
+        for (_, thread) in profile.threads.iter() {
+            let name = thread.name.map_or("", |name| &profile.strings[name]);
+            reversed.thread(thread.os_id.expect("given"), name);
+        }
+        let mut threads: Vec<_> = reversed.profile.threads.iter().map(|(id, _)| id).collect();
+        threads.reverse();
+        for sample in profile.samples.iter().rev() {
+            let mut buffer = Vec::new();
+            let mut stack = StackId::EMPTY;
+            for &frame in profile.stacks.root_first(sample.stack, &mut buffer) {
+                let mut frame = profile.frames[frame];
+                for text in [&mut frame.short_file, &mut frame.file, &mut frame.name] {
+                    *text = reversed.profile.strings.intern(&profile.strings[*text]);
+                }
+                let frame = reversed.profile.frames.intern(frame);
+                stack = reversed.profile.stacks.intern(stack, frame);
+            }
+            let thread = threads[threads.len() - 1 - sample.thread.index()];
+            reversed.profile.samples.push(rspy_profile::Sample { thread, stack, ..*sample });
+        }
+        reversed.profile.lost = profile.lost.clone();
+        for format in FORMATS {
+            prop_assert_eq!(written(*format, &profile, &options), written(*format, &reversed.profile, &options));
+        }
+    }
+
+    #[test]
+    fn interning_gives_back_what_went_in(texts in prop::collection::vec(name(), 0..50)) {
+        let mut strings = Strings::new();
+        let ids: Vec<_> = texts.iter().map(|text| strings.intern(text)).collect();
+        for (text, id) in texts.iter().zip(ids) {
+            prop_assert_eq!(&strings[id], text);
+            prop_assert_eq!(strings.intern(text), id);
+        }
+    }
+
+    #[test]
+    fn stacks_give_back_their_frames(profile in profile()) {
+        let mut buffer = Vec::new();
+        for sample in &profile.samples {
+            let leaf_first: Vec<_> = profile.stacks.leaf_first(sample.stack).collect();
+            prop_assert_eq!(leaf_first.len(), profile.stacks.depth(sample.stack) as usize);
+            let root_first = profile.stacks.root_first(sample.stack, &mut buffer);
+            prop_assert!(leaf_first.iter().rev().eq(root_first));
+        }
+    }
+}

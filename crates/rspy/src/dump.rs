@@ -1,0 +1,155 @@
+//! `rspy dump`: every thread's stack, now.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use rspy_cpython::frames::ChainEnd;
+use rspy_cpython::stack::Frame;
+use serde::Serialize;
+
+use crate::cli::Dump;
+use crate::failure::Failure;
+use crate::names::ShortNames;
+use crate::target::{Target, ThreadSample, Which};
+
+/// Looks at the process once and prints what it saw.
+pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
+    let failed = |error| Failure::attaching(options.pid, &error);
+    let mut target = Target::attach(options.pid).map_err(failed)?;
+    let mut threads = target.look(Which::All).map_err(|error| failed(error.into()))?;
+    let mut names = ShortNames::default();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = if options.json {
+        let threads: Vec<JsonThread> =
+            threads.iter().map(|thread| JsonThread::new(&target, &mut names, thread)).collect();
+        serde_json::to_writer_pretty(&mut out, &threads).map_err(io::Error::from).and_then(|()| writeln!(out))
+    } else {
+        threads.sort_by_key(|thread| thread.os_id);
+        text(&mut out, options, &target, &mut names, &threads)
+    };
+    written.and_then(|()| out.flush()).map_err(|error| Failure::writing("the output", &error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(
+    out: &mut impl Write,
+    options: &Dump,
+    target: &Target,
+    names: &mut ShortNames,
+    threads: &[ThreadSample],
+) -> io::Result<()> {
+    writeln!(out, "Process {}: {}", options.pid, target.process.command_line().join(" "))?;
+    let executable = target.process.executable().unwrap_or_default();
+    writeln!(out, "Python v{} ({})", target.attached.version(), executable.display())?;
+    writeln!(out)?;
+    for thread in threads {
+        match thread.os_id {
+            Some(tid) => write!(out, "Thread {tid} ({})", state(thread))?,
+            None => write!(out, "Thread {:#X} ({})", thread.python_id, state(thread))?,
+        }
+        writeln!(out)?;
+        if thread.cut {
+            writeln!(out, "    [cut]")?;
+        }
+        for frame in &thread.frames {
+            match frame {
+                Frame::Python { code, .. } => {
+                    let file = match options.full_filenames {
+                        true => &code.filename,
+                        false => names.shorten(&target.process, &code.filename),
+                    };
+                    write!(out, "    {} ({file}", code.name)?;
+                    match frame.location().line {
+                        Some(line) => writeln!(out, ":{line})")?,
+                        None => writeln!(out, ")")?,
+                    }
+                }
+                Frame::Unknown(error) => writeln!(out, "    [unknown: {error}]")?,
+            }
+        }
+        match thread.end {
+            ChainEnd::Root => {}
+            ChainEnd::TooLong => writeln!(out, "    [truncated]")?,
+            ChainEnd::Unreadable(error) => writeln!(out, "    [lost: {error}]")?,
+        }
+    }
+    Ok(())
+}
+
+/// The state as py-spy words it.
+fn state(thread: &ThreadSample) -> &'static str {
+    match (thread.active, thread.owns_gil) {
+        (Some(false), _) => "idle",
+        (_, Some(true)) => "active+gil",
+        _ => "active",
+    }
+}
+
+/// py-spy's JSON, key by key; what is ours comes after.
+#[derive(Serialize)]
+struct JsonThread<'t> {
+    pid: u32,
+    thread_id: u64,
+    thread_name: Option<&'t str>,
+    os_thread_id: Option<u32>,
+    active: bool,
+    owns_gil: bool,
+    frames: Vec<JsonFrame<'t>>,
+    process_info: Option<()>,
+    /// The innermost frames changed while they were read and are missing.
+    cut: bool,
+    /// All frames up to the thread's outermost are here.
+    complete: bool,
+}
+
+#[derive(Serialize)]
+struct JsonFrame<'t> {
+    name: &'t str,
+    filename: &'t str,
+    module: Option<&'t str>,
+    short_filename: String,
+    /// 0 where the line is not known, as py-spy has it.
+    line: u32,
+    locals: Option<()>,
+    is_entry: bool,
+    is_shim_entry: bool,
+}
+
+impl<'t> JsonThread<'t> {
+    fn new(target: &Target, names: &mut ShortNames, thread: &'t ThreadSample) -> Self {
+        let frames = thread.frames.iter().map(|frame| match frame {
+            Frame::Python { code, .. } => JsonFrame {
+                name: &code.name,
+                filename: &code.filename,
+                module: None,
+                short_filename: names.shorten(&target.process, &code.filename).to_owned(),
+                line: frame.location().line.unwrap_or(0),
+                locals: None,
+                is_entry: false,
+                is_shim_entry: false,
+            },
+            Frame::Unknown(_) => JsonFrame {
+                name: "[unknown]",
+                filename: "",
+                module: None,
+                short_filename: String::new(),
+                line: 0,
+                locals: None,
+                is_entry: false,
+                is_shim_entry: false,
+            },
+        });
+        JsonThread {
+            pid: target.process.pid(),
+            thread_id: thread.python_id,
+            thread_name: None,
+            os_thread_id: thread.os_id,
+            active: thread.active != Some(false),
+            owns_gil: thread.owns_gil == Some(true),
+            frames: frames.collect(),
+            process_info: None,
+            cut: thread.cut,
+            complete: thread.end == ChainEnd::Root && !thread.cut,
+        }
+    }
+}

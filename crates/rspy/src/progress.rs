@@ -1,0 +1,78 @@
+//! Progress on a terminal, nothing elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A line on stderr that tells how a recording goes.
+pub struct Progress {
+    bar: ProgressBar,
+    limit: Option<Duration>,
+}
+
+impl Progress {
+    /// Progress towards `limit`, or of a recording without one. Drawn only if
+    /// stderr is a terminal and it is not `hidden`.
+    pub fn new(limit: Option<Duration>, hidden: bool) -> Progress {
+        let target = if hidden || !std::io::stderr().is_terminal() {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(4)
+        };
+        let length = limit.map(|limit| limit.as_millis() as u64);
+        let bar = ProgressBar::with_draw_target(length, target);
+        // A terminal of any width gets one line: what does not fit is left out.
+        let template = match limit {
+            Some(_) => "{elapsed_precise} {bar:20} {wide_msg}",
+            None => "{elapsed_precise} {wide_msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Progress { bar, limit }
+    }
+
+    /// Shows how far the recording is.
+    pub fn show(&self, elapsed: Duration, samples: u64, lost: u64) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        if self.limit.is_some() {
+            self.bar.set_position(elapsed.as_millis() as u64);
+        }
+        let lost = if lost == 0 { String::new() } else { format!(", {} lost", grouped(lost)) };
+        self.bar.set_message(format!("{} samples{lost}", grouped(samples)));
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number with commas between groups of three digits.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1000), "1,000");
+        assert_eq!(grouped(1234567), "1,234,567");
+    }
+}

@@ -1,0 +1,311 @@
+//! A live Python process, and one consistent look at its threads.
+//!
+//! The look is made in the order that `docs/architecture.md` describes: threads
+//! and what the scheduler says of them, then a stop of what may run bytecode,
+//! then the frames, then names and lines for code that was not met before.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rspy_cpython::code::CodeCache;
+use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
+use rspy_cpython::interpreter::{GilState, ThreadState};
+use rspy_cpython::stack::{Frame, resolve};
+use rspy_cpython::{Attached, FindError};
+use rspy_process::stop::{StopStats, Tracer};
+use rspy_process::threads::{RunState, ThreadStat};
+use rspy_process::{LiveMemory, Process, ReadError};
+
+/// How long a stop waits for a thread before it reads it unstopped. A running
+/// thread stops within microseconds unless there are more of them than CPUs.
+const STOP_LIMIT: Duration = Duration::from_millis(10);
+
+/// How often the threads to stop are chosen anew because the GIL went to another
+/// one between the look and the stop.
+const STOP_ROUNDS: usize = 4;
+
+/// How a stack was kept from changing while it was read.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Everything that could change it was stopped: the stack is whole.
+    Stopped,
+    /// It was read twice; what differed is cut off.
+    ReadTwice,
+}
+
+/// Which threads a look is for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those on a CPU or waiting for one.
+    Active,
+    /// All.
+    All,
+}
+
+/// One thread at the moment of a look.
+#[derive(Clone, Debug)]
+pub struct ThreadSample {
+    /// The kernel's id of the thread; `None` if it could not be found.
+    pub os_id: Option<u32>,
+    /// What `threading.get_ident()` returns.
+    pub python_id: u64,
+    /// On a CPU or waiting for one; `None` if it could not be known.
+    pub active: Option<bool>,
+    /// Holds the GIL of its interpreter; `None` where there is none or it could
+    /// not be known.
+    pub owns_gil: Option<bool>,
+    /// Innermost first.
+    pub frames: Vec<Frame>,
+    /// How the chain of frames ended.
+    pub end: ChainEnd,
+    /// The innermost frames changed while they were read, and are left out.
+    pub cut: bool,
+}
+
+/// A process with its interpreter, ready to be looked at.
+pub struct Target {
+    /// The process.
+    pub process: Process,
+    /// Its interpreter.
+    pub attached: Attached,
+    reader: Reader,
+    tracer: Tracer,
+    stats: HashMap<u32, ThreadStat>,
+}
+
+/// What reading stacks needs and keeps.
+#[derive(Default)]
+struct Reader {
+    codes: CodeCache,
+    first: FrameChain,
+    second: FrameChain,
+}
+
+/// A thread state with what is known of its kernel thread.
+#[derive(Copy, Clone)]
+struct Seen {
+    state: ThreadState,
+    os_id: Option<u32>,
+    run_state: Option<RunState>,
+}
+
+impl Target {
+    /// Finds the interpreter in process `pid`.
+    pub fn attach(pid: u32) -> Result<Target, FindError> {
+        let process = Process::open(pid)?;
+        let attached = Attached::find(&process)?;
+        Ok(Target {
+            process,
+            attached,
+            reader: Reader::default(),
+            tracer: Tracer::new(STOP_LIMIT),
+            stats: HashMap::new(),
+        })
+    }
+
+    /// What the stops made so far amount to.
+    pub fn stops(&self) -> StopStats {
+        self.tracer.stats()
+    }
+
+    /// Looks at the threads once. Those of one interpreter that share a kernel
+    /// thread with others (subinterpreters) are one thread here, with the frames
+    /// of all of them.
+    pub fn look(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
+        self.tracer.serve_late();
+        let memory = self.process.memory();
+        let mut samples = Vec::new();
+        for round in 1..=STOP_ROUNDS {
+            let seen = see(&self.attached, &self.process, &mut self.stats)?;
+            let gil = self.attached.gil_state(memory)?;
+            let to_stop = may_run(&seen, &gil);
+            if to_stop.is_empty() {
+                samples =
+                    self.reader.read(&self.attached, memory, &seen, &gil, which, Consistency::ReadTwice);
+                break;
+            }
+            let stop = self.tracer.stop(self.process.pid(), &to_stop);
+            let stopped = |tid: &u32| stop.outcome(*tid).is_ok();
+            // Only what holds now, with them stopped, is what will be read.
+            let gil = self.attached.gil_state(memory)?;
+            let now = see_again(&self.attached, &self.process, &seen)?;
+            let all_stand = may_run(&now, &gil).iter().all(stopped);
+            if all_stand || round == STOP_ROUNDS || !stop.all_stopped() {
+                let consistency = if all_stand { Consistency::Stopped } else { Consistency::ReadTwice };
+                samples = self.reader.read(&self.attached, memory, &now, &gil, which, consistency);
+                break;
+            }
+        }
+        Ok(merge_by_kernel_thread(samples))
+    }
+}
+
+/// The kernel threads that may be running bytecode. Sleeping ones never are
+/// stopped: an interrupted sleep can end early, and they stand still as it is.
+fn may_run(seen: &[Seen], gil: &GilState) -> Vec<u32> {
+    let mut running: Vec<u32> = seen
+        .iter()
+        .filter(|thread| thread.run_state == Some(RunState::Running) && gil.may_run(&thread.state))
+        .filter_map(|thread| thread.os_id)
+        .collect();
+    running.dedup();
+    running
+}
+
+/// All threads, with what the scheduler says of them.
+fn see(
+    attached: &Attached,
+    process: &Process,
+    stats: &mut HashMap<u32, ThreadStat>,
+) -> Result<Vec<Seen>, ReadError> {
+    let states = threads_steadily(attached, process)?;
+    let ids = attached.kernel_ids(process, &states);
+    stats.retain(|tid, _| ids.contains(&Some(*tid)));
+    let seen = states.into_iter().zip(ids).map(|(state, os_id)| {
+        let run_state = os_id.and_then(|tid| run_state(process.pid(), tid, stats));
+        Seen { state, os_id, run_state }
+    });
+    Ok(seen.collect())
+}
+
+/// The same while threads are stopped, when the scheduler would say only that:
+/// what it said before counts.
+fn see_again(attached: &Attached, process: &Process, before: &[Seen]) -> Result<Vec<Seen>, ReadError> {
+    let identity = |state: &ThreadState| (state.address, state.thread_id, state.native_thread_id);
+    let states = threads_steadily(attached, process)?;
+    let seen = states.into_iter().map(|state| {
+        match before.iter().find(|seen| identity(&seen.state) == identity(&state)) {
+            Some(known) => Seen { state, ..*known },
+            // New since then, so it was running just now.
+            None => {
+                let os_id = attached.kernel_ids(process, &[state]).pop().flatten();
+                Seen { state, os_id, run_state: Some(RunState::Running) }
+            }
+        }
+    });
+    Ok(seen.collect())
+}
+
+/// A list that changes while it is read shows as a fault: it is read again.
+fn threads_steadily(attached: &Attached, process: &Process) -> Result<Vec<ThreadState>, ReadError> {
+    let mut outcome = attached.threads(process.memory());
+    for _ in 0..8 {
+        match outcome {
+            Err(ReadError::Fault { .. }) => outcome = attached.threads(process.memory()),
+            _ => break,
+        }
+    }
+    outcome
+}
+
+fn run_state(pid: u32, tid: u32, stats: &mut HashMap<u32, ThreadStat>) -> Option<RunState> {
+    if let std::collections::hash_map::Entry::Vacant(entry) = stats.entry(tid) {
+        entry.insert(ThreadStat::open(pid, tid).ok()?);
+    }
+    stats.get(&tid).map(ThreadStat::run_state)
+}
+
+impl Reader {
+    fn read(
+        &mut self,
+        attached: &Attached,
+        memory: &LiveMemory,
+        seen: &[Seen],
+        gil: &GilState,
+        which: Which,
+        consistency: Consistency,
+    ) -> Vec<(usize, ThreadSample)> {
+        let mut samples = Vec::new();
+        for thread in seen {
+            let active = thread.run_state.map(|state| state == RunState::Running);
+            if which == Which::Active && active == Some(false) {
+                continue;
+            }
+            let owns_gil = match gil {
+                GilState::Held(holders) => Some(holders.contains(&thread.state.address)),
+                GilState::Disabled | GilState::Unknown => None,
+            };
+            let (frames, end, cut) = match consistency {
+                Consistency::Stopped => self.read_once(attached, memory, &thread.state),
+                Consistency::ReadTwice => self.read_twice(attached, memory, &thread.state),
+            };
+            let sample = ThreadSample {
+                os_id: thread.os_id,
+                python_id: thread.state.thread_id,
+                active,
+                owns_gil,
+                frames,
+                end,
+                cut,
+            };
+            samples.push((thread.state.interpreter_index, sample));
+        }
+        samples
+    }
+
+    fn read_once(
+        &mut self,
+        attached: &Attached,
+        memory: &LiveMemory,
+        thread: &ThreadState,
+    ) -> (Vec<Frame>, ChainEnd, bool) {
+        let end = self.first.read(memory, &attached.layout, thread);
+        let frames = resolve(memory, &attached.layout, &mut self.codes, &self.first.frames);
+        (frames, end, false)
+    }
+
+    /// For threads that should stand still by themselves. Names are read between
+    /// the two, so that a code object that was freed meanwhile shows as well.
+    fn read_twice(
+        &mut self,
+        attached: &Attached,
+        memory: &LiveMemory,
+        thread: &ThreadState,
+    ) -> (Vec<Frame>, ChainEnd, bool) {
+        let (frames, end, _) = self.read_once(attached, memory, thread);
+        self.second.read(memory, &attached.layout, thread);
+        let same = same_from_the_base(&self.first.frames, &self.second.frames);
+        if same == self.first.frames.len() && same == self.second.frames.len() {
+            return (frames, end, false);
+        }
+        // The innermost of the frames that are the same may have been about to
+        // call or to return: it does not count either.
+        let kept = same.saturating_sub(1);
+        let base = &self.first.frames[self.first.frames.len() - kept..];
+        let frames = resolve(memory, &attached.layout, &mut self.codes, base);
+        (frames, end, true)
+    }
+}
+
+/// How many frames, counted from the outermost, are the same in both.
+fn same_from_the_base(one: &[RawFrame], other: &[RawFrame]) -> usize {
+    one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count()
+}
+
+/// One entry for each kernel thread. A thread that works for several interpreters
+/// has a thread state in each; the main interpreter's frames are the outermost.
+fn merge_by_kernel_thread(samples: Vec<(usize, ThreadSample)>) -> Vec<ThreadSample> {
+    let mut merged: Vec<(usize, ThreadSample)> = Vec::with_capacity(samples.len());
+    for (interpreter, sample) in samples {
+        let same = merged.iter_mut().find(|(other, known)| {
+            *other != interpreter && known.os_id.is_some() && known.os_id == sample.os_id
+        });
+        let Some((_, known)) = same else {
+            merged.push((interpreter, sample));
+            continue;
+        };
+        // Interpreters come oldest first, and the frames innermost first.
+        let mut frames = sample.frames;
+        frames.append(&mut known.frames);
+        known.frames = frames;
+        known.cut |= sample.cut;
+        known.owns_gil = match (known.owns_gil, sample.owns_gil) {
+            (Some(one), Some(other)) => Some(one || other),
+            (one, other) => one.or(other),
+        };
+        if sample.end != ChainEnd::Root {
+            known.end = sample.end;
+        }
+    }
+    merged.into_iter().map(|(_, sample)| sample).collect()
+}

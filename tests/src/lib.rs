@@ -1,0 +1,44 @@
+//! Runs rspy against real interpreters and compares what it reports with what they say of themselves.
+//!
+//! A test starts a **target** (`tests/targets/*.py`), which brings its threads into known states and then prints,
+//! as one line of JSON, the stacks that the interpreter itself gives for them. No test sleeps to wait for another
+//! process: a target says when it is ready, and everything else is looked up in `/proc` until a deadline.
+//!
+//! - [`interpreters`]: which CPythons there are
+//! - [`target`]: starting a target, its testimony, its end
+//! - [`rspy`]: the binary under test
+//! - [`stacks`]: its output, compared with the testimony
+//! - [`tear`]: whether a sampled stack can have existed
+//! - [`process`]: what `/proc` tells, waiting with a deadline
+//!
+//! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
+//! `tools/pythons --json`; else the tool is asked), `RSPY_TEAR_SAMPLES` and `CI` change what is tested.
+
+pub mod interpreters;
+pub mod process;
+pub mod rspy;
+pub mod stacks;
+pub mod target;
+pub mod tear;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// What a test and everything it is made of returns; the error says what is wrong in a sentence or a few lines.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// A test named `name`.
+pub fn test(name: impl Into<String>, body: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
+    Trial::test(name, move || body().map_err(|error| Failed::from(error.to_string())))
+}
+
+/// Runs `tests` as the command line says, and exits.
+pub fn run(tests: Vec<Trial>) -> ! {
+    libtest_mimic::run(&Arguments::from_args(), tests).exit()
+}
+
+/// Like [`run`], one test after the other: for tests that need the processors for themselves.
+pub fn run_one_by_one(tests: Vec<Trial>) -> ! {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, tests).exit()
+}

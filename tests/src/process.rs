@@ -1,0 +1,116 @@
+//! Other processes: what `/proc` tells of them, and waiting for them with a deadline.
+
+use std::fs;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::Outcome;
+
+/// How long anything may take that has to happen. Long, since a loaded machine is no reason to fail.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// `pid` as the system calls want it.
+pub fn pid(pid: u32) -> Pid {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id is a positive number")
+}
+
+/// Sends `signal` to the process `target`.
+pub fn send(target: u32, signal: Signal) -> Outcome {
+    Ok(kill_process(pid(target), signal)?)
+}
+
+/// Waits until `readable` can be read or is closed.
+pub fn wait_readable(readable: impl AsFd, deadline: Instant) -> Outcome {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+    let mut descriptors = [PollFd::new(&readable, PollFlags::IN)];
+    match poll(&mut descriptors, Some(&timeout)) {
+        Ok(0) => Err("nothing came before the deadline".into()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until `child` ends.
+pub fn wait_for_end(child: &mut Child) -> Outcome<ExitStatus> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(status);
+    }
+    let descriptor = pidfd_open(pid(child.id()), PidfdFlags::empty())?;
+    wait_readable(&descriptor, Instant::now() + DEADLINE)
+        .map_err(|_| format!("process {} did not end within {DEADLINE:?}", child.id()))?;
+    Ok(child.wait()?)
+}
+
+/// Waits until `condition` holds. Only for what nobody reports; `what` names it if it does not come.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Outcome {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        if Instant::now() > deadline {
+            return Err(format!("waited {DEADLINE:?} in vain: {what}").into());
+        }
+        // Leaves the processor to the one waited for; nothing depends on how long it is.
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// The state letter of a thread (`R` running, `S` sleeping, `T` stopped, `t` stopped by a tracer …).
+pub fn state(process: u32, thread: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).ok()?;
+    stat.get(stat.rfind(')')? + 2..)?.chars().next()
+}
+
+/// The number of the system call a thread sleeps in, and its first argument.
+pub fn system_call(process: u32, thread: u32) -> Option<(u32, u64)> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/syscall")).ok()?;
+    let mut words = text.split_whitespace();
+    let number = words.next()?.parse().ok()?;
+    Some((number, u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?))
+}
+
+/// The threads of a process.
+pub fn threads(process: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The thread of `process` that calls itself `native`: another number if it lives in its own pid namespace.
+pub fn thread_called(process: u32, native: u32) -> Option<u32> {
+    threads(process).into_iter().find(|thread| {
+        status(process, *thread, "NSpid:").is_some_and(|ids| {
+            ids.split_whitespace().next_back().and_then(|id| id.parse().ok()) == Some(native)
+        })
+    })
+}
+
+/// The process that traces `process`, 0 if none.
+pub fn tracer(process: u32) -> Option<u32> {
+    status(process, process, "TracerPid:")?.trim().parse().ok()
+}
+
+fn status(process: u32, thread: u32, key: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
+}
+
+/// The children of the main thread of a process.
+pub fn children(process: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Binds a process that has just started to one processor (counted from 0 among those this test may use), as far
+/// as there are several: on a processor of its own a target goes on while it is read.
+pub fn pin(process: u32, processor: usize) -> Outcome {
+    let allowed = sched_getaffinity(None)?;
+    let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|number| allowed.is_set(*number)).collect();
+    let mut set = CpuSet::new();
+    set.set(processors[processor % processors.len()]);
+    Ok(sched_setaffinity(Some(pid(process)), &set)?)
+}

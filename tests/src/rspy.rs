@@ -1,0 +1,178 @@
+//! The binary under test.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::interpreters::workspace;
+use crate::stacks::{DumpThread, Profile};
+use crate::{Outcome, process};
+
+/// The executable: `RSPY`, or the workspace's own, built once.
+pub fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("RSPY") {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+/// Builds the optimised binary and asks cargo where it put it.
+fn build() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--package", "rspy", "--bin", "rspy"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(workspace())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "rspy does not build");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| Some(message.get("executable")?.as_str()?.to_owned()))
+        .next_back();
+    executable.expect("cargo names the executable").into()
+}
+
+/// A run of the binary; dropping it kills it.
+pub struct Run {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Itself, if the run succeeded.
+    pub fn success(self) -> Outcome<Output> {
+        if self.status.success() { Ok(self) } else { Err(format!("rspy failed: {self:?}").into()) }
+    }
+
+    /// Itself, if the run failed with a message and neither panicked nor died of a signal.
+    pub fn graceful_failure(self) -> Outcome<Output> {
+        let is_graceful = self.status.code().is_some_and(|code| code != 0 && code != 101);
+        if is_graceful && !self.stderr.trim().is_empty() && !self.stderr.contains("panicked") {
+            return Ok(self);
+        }
+        Err(format!("rspy should have failed with a message: {self:?}").into())
+    }
+}
+
+impl Run {
+    /// Starts the binary with `arguments`.
+    pub fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Outcome<Run> {
+        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let child = Command::new(binary())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone()?)
+            .stderr(stderr.try_clone()?)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", binary().display()))?;
+        Ok(Run { child, stdout, stderr })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Sends it a signal.
+    pub fn send(&self, signal: Signal) -> Outcome {
+        process::send(self.child.id(), signal)
+    }
+
+    /// Waits for its end.
+    pub fn output(mut self) -> Outcome<Output> {
+        let ended = process::wait_for_end(&mut self.child);
+        let (stdout, stderr) = (content(&mut self.stdout)?, content(&mut self.stderr)?);
+        let status = ended.map_err(|error| format!("rspy: {error}\n{stderr}"))?;
+        Ok(Output { status, stdout, stderr })
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // It may have ended before, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn content(file: &mut File) -> Outcome<String> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The stacks of all threads of `pid`.
+pub fn dump(pid: u32) -> Outcome<Vec<DumpThread>> {
+    let output = Run::start(["dump", "--json", "--pid", &pid.to_string()])?.output()?.success()?;
+    serde_json::from_str(&output.stdout).map_err(|error| format!("{error} in {}", output.stdout).into())
+}
+
+/// The text that a person gets to see instead.
+pub fn dump_text(pid: u32) -> Outcome<String> {
+    Ok(Run::start(["dump", "--pid", &pid.to_string()])?.output()?.success()?.stdout)
+}
+
+/// A recording that is being made: collapsed stacks with whole file names.
+pub struct Recording {
+    /// The running recorder.
+    pub run: Run,
+    folder: TempDir,
+}
+
+impl Recording {
+    /// Starts to record; `arguments` say what.
+    pub fn start(arguments: &[&str]) -> Outcome<Recording> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("stacks.raw");
+        let run = Run::start(
+            ["record", "--format", "raw", "--full-filenames", "--output"]
+                .map(OsStr::new)
+                .into_iter()
+                .chain([file.as_os_str()])
+                .chain(arguments.iter().map(OsStr::new)),
+        )?;
+        Ok(Recording { run, folder })
+    }
+
+    /// Starts to record the process `pid`.
+    pub fn of(pid: u32, arguments: &[&str]) -> Outcome<Recording> {
+        Self::start(&[&["--pid", &pid.to_string()], arguments].concat())
+    }
+
+    /// Waits for its end; gives what was recorded, and what the recorder wrote.
+    pub fn finish(self) -> Outcome<(Profile, Output)> {
+        let output = self.run.output()?.success()?;
+        let file = self.folder.path().join("stacks.raw");
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| format!("no recording: {error}\n{}", output.stderr))?;
+        Ok((Profile::parse(&text)?, output))
+    }
+}

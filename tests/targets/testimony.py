@@ -1,0 +1,38 @@
+"""How a target tells the test what it stands in. Imports so little that a subinterpreter can use it too."""
+import json
+import os
+import sys
+
+
+def name_of(code):
+    """The name a profiler shows: qualified where the code object knows it (3.11 and later)."""
+    return getattr(code, 'co_qualname', code.co_name)
+
+
+def stack_of(frame):
+    """The frames from `frame` outwards, innermost first."""
+    frames = []
+    while frame is not None:
+        code = frame.f_code
+        frames.append({'name': name_of(code), 'filename': code.co_filename, 'line': frame.f_lineno})
+        frame = frame.f_back
+    return frames
+
+
+def tell(message, file=1):
+    """Writes one line of JSON, whole."""
+    data = (json.dumps(message) + '\n').encode('utf-8')
+    while data:
+        data = data[os.write(file, data):]
+
+
+def report(threads):
+    """Prints the testimony the test waits for."""
+    gil = getattr(sys, '_is_gil_enabled', lambda: True)()
+    tell({'pid': os.getpid(), 'version': list(sys.version_info[:3]), 'gil': gil, 'threads': threads})
+
+
+def unsupported(reason):
+    """Ends a target whose feature this interpreter does not have."""
+    tell({'unsupported': reason})
+    os._exit(0)

@@ -1,0 +1,143 @@
+"""work.py MODE: does one unit of work for each byte that comes on stdin and answers it with a byte.
+
+When stdin ends it prints one line of JSON with everything that went wrong, and exits with 0. Modes: compute, threads,
+fork (with a SIGCHLD handler), spawn (vfork where Python uses it), exec, timers, waits, signals (see `answer`).
+"""
+import ctypes
+import errno
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from testimony import report, tell
+
+MODE = sys.argv[1]
+wrong = []
+counts = {}
+
+
+def add(x):
+    return x + 1
+
+
+def compute(rounds=3000):
+    x = 0
+    for _ in range(rounds):
+        x = add(x)
+    return x
+
+
+def threads():
+    started = [threading.Thread(target=compute, args=(300,)) for _ in range(10)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+
+
+def through_signals(call, *arguments):
+    """Calls again what a signal interrupted, as Python itself does from 3.5 on."""
+    while True:
+        try:
+            return call(*arguments)
+        except (OSError, IOError, select.error) as error:
+            if error.args[0] != errno.EINTR or not counts:
+                raise
+
+
+def fork():
+    children = []
+    for number in range(3):
+        child = os.fork()
+        if child == 0:
+            compute(100)
+            os._exit(10 + number)
+        children.append(child)
+    compute(300)
+    for number, child in enumerate(children):
+        status = through_signals(os.waitpid, child, 0)[1]
+        if status != (10 + number) << 8:
+            wrong.append('child %d ended with %#x' % (number, status))
+
+
+def spawn():
+    for close_fds in (True, False):
+        status = subprocess.call(['/bin/sh', '-c', 'exit 7'], close_fds=close_fds)
+        if status != 7:
+            wrong.append('the command ended with %d' % status)
+
+
+def waits():
+    """Waits that the kernel does not restart: whoever stops a thread in one of them makes it return too early."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    epoll = select.epoll()
+    event = ctypes.create_string_buffer(16)
+    for _ in range(5):
+        compute(300)
+        if libc.epoll_wait(epoll.fileno(), event, 1, 1) == -1:
+            wrong.append('epoll_wait: ' + errno.errorcode[ctypes.get_errno()])
+    epoll.close()
+
+
+def timers():
+    compute()
+
+
+def count(number, _):
+    counts[number] = counts.get(number, 0) + 1
+
+
+def answer(number, _):
+    os.write(1, b's')
+
+
+def run_exec():
+    os.execv(sys.executable, [sys.executable, os.path.abspath(__file__), MODE, 'again'])
+
+
+def signals():
+    """Computes for ever, and answers each SIGUSR1."""
+    def watch():
+        os.read(0, 1)
+        tell({'wrong': wrong})
+        os._exit(0)
+    signal.signal(signal.SIGUSR1, answer)
+    watcher = threading.Thread(target=watch)
+    watcher.daemon = True
+    watcher.start()
+    report([])
+    while True:
+        compute()
+
+
+def main():
+    unit = {'exec': run_exec}.get(MODE) or globals()[MODE]
+    if MODE == 'timers':
+        for timer, number in ((signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_VIRTUAL, signal.SIGVTALRM),
+                              (signal.ITIMER_PROF, signal.SIGPROF)):
+            counts[number] = 0
+            signal.signal(number, count)
+            signal.setitimer(timer, 0.001, 0.001)
+    if MODE == 'fork':
+        counts[signal.SIGCHLD] = 0
+        signal.signal(signal.SIGCHLD, count)
+    if 'again' in sys.argv:
+        os.write(1, b'.')
+    else:
+        report([])
+    while through_signals(os.read, 0, 1):
+        unit()
+        through_signals(os.write, 1, b'.')
+    for number, times in counts.items():
+        if times == 0:
+            wrong.append('no signal %d' % number)
+    tell({'wrong': wrong})
+
+
+if MODE == 'signals':
+    signals()
+main()
