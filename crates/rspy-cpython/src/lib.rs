@@ -15,6 +15,8 @@ pub mod lines;
 pub mod stack;
 pub mod text;
 mod thread_id;
+mod thread_names;
+pub mod values;
 mod version;
 
 pub use find::{Attached, FindError};

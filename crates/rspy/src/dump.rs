@@ -1,5 +1,6 @@
 //! `rspy dump`: every thread's stack, now.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -17,15 +18,18 @@ pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::attaching(options.pid, &error);
     let mut target = Target::attach(options.pid).map_err(failed)?;
     let mut threads = target.look(Which::All).map_err(|error| failed(error.into()))?;
+    let thread_names = target.thread_names();
     let mut names = ShortNames::default();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = if options.json {
-        let threads: Vec<JsonThread> =
-            threads.iter().map(|thread| JsonThread::new(&target, &mut names, thread)).collect();
+        let threads: Vec<JsonThread> = threads
+            .iter()
+            .map(|thread| JsonThread::new(&target, &mut names, &thread_names, thread))
+            .collect();
         serde_json::to_writer_pretty(&mut out, &threads).map_err(io::Error::from).and_then(|()| writeln!(out))
     } else {
         threads.sort_by_key(|thread| thread.os_id);
-        text(&mut out, options, &target, &mut names, &threads)
+        text(&mut out, options, &target, &mut names, &thread_names, &threads)
     };
     written.and_then(|()| out.flush()).map_err(|error| Failure::writing("the output", &error))?;
     Ok(ExitCode::SUCCESS)
@@ -36,6 +40,7 @@ fn text(
     options: &Dump,
     target: &Target,
     names: &mut ShortNames,
+    thread_names: &HashMap<u64, String>,
     threads: &[ThreadSample],
 ) -> io::Result<()> {
     writeln!(out, "Process {}: {}", options.pid, target.process.command_line().join(" "))?;
@@ -47,7 +52,10 @@ fn text(
             Some(tid) => write!(out, "Thread {tid} ({})", state(thread))?,
             None => write!(out, "Thread {:#X} ({})", thread.python_id, state(thread))?,
         }
-        writeln!(out)?;
+        match thread_names.get(&thread.python_id) {
+            Some(name) => writeln!(out, ": \"{name}\"")?,
+            None => writeln!(out)?,
+        }
         if thread.cut {
             writeln!(out, "    [cut]")?;
         }
@@ -116,7 +124,12 @@ struct JsonFrame<'t> {
 }
 
 impl<'t> JsonThread<'t> {
-    fn new(target: &Target, names: &mut ShortNames, thread: &'t ThreadSample) -> Self {
+    fn new(
+        target: &Target,
+        names: &mut ShortNames,
+        thread_names: &'t HashMap<u64, String>,
+        thread: &'t ThreadSample,
+    ) -> Self {
         let frames = thread.frames.iter().map(|frame| match frame {
             Frame::Python { code, .. } => JsonFrame {
                 name: &code.name,
@@ -142,7 +155,7 @@ impl<'t> JsonThread<'t> {
         JsonThread {
             pid: target.process.pid(),
             thread_id: thread.python_id,
-            thread_name: None,
+            thread_name: thread_names.get(&thread.python_id).map(String::as_str),
             os_thread_id: thread.os_id,
             active: thread.active != Some(false),
             owns_gil: thread.owns_gil == Some(true),

@@ -27,6 +27,10 @@ use crate::target::{Target, Which};
 /// replaced itself (`exec`) by another Python.
 const FIND_AGAIN: Duration = Duration::from_millis(50);
 
+/// How often names of threads are looked for while some have none: a thread may
+/// name itself late, or end before the recording does.
+const NAME_AGAIN: Duration = Duration::from_millis(250);
+
 /// Why sampling ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum End {
@@ -127,7 +131,7 @@ fn sample(
     let start = Instant::now();
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
     let mut clock = Clock::new(start, options.rate, seed);
-    let mut find_again = start;
+    let (mut find_again, mut named) = (start, start);
     let end = loop {
         let tick = clock.next(Instant::now());
         let limit = options.duration.0.map(|limit| start + limit);
@@ -156,9 +160,14 @@ fn sample(
                 }
             }
         }
+        if named.elapsed() >= NAME_AGAIN && recorder.has_unnamed() {
+            named = Instant::now();
+            recorder.name_threads(&target.thread_names());
+        }
         progress.show(start.elapsed(), recorder.samples(), recorder.lost());
     };
     progress.finish();
+    recorder.name_threads(&target.thread_names());
     Ok((recorder, end, start.elapsed()))
 }
 

@@ -72,6 +72,22 @@ impl Recorder {
         self.profile.lost.add(reason, weight.into());
     }
 
+    /// Whether a thread was met whose name is not known yet.
+    pub fn has_unnamed(&self) -> bool {
+        self.profile.threads.iter().any(|(_, thread)| thread.name.is_none())
+    }
+
+    /// Takes over names by `threading.get_ident()`.
+    pub fn name_threads(&mut self, names: &HashMap<u64, String>) {
+        for thread in self.threads.values() {
+            let python_id = self.profile.threads[*thread].python_id;
+            if let Some(name) = python_id.and_then(|id| names.get(&id)) {
+                let name = self.profile.strings.intern(name);
+                self.profile.threads[*thread].name = Some(name);
+            }
+        }
+    }
+
     /// Samples so far, by weight.
     pub fn samples(&self) -> u64 {
         self.samples

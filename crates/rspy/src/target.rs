@@ -108,6 +108,11 @@ impl Target {
         self.tracer.stats()
     }
 
+    /// Names of the threads by `threading.get_ident()`.
+    pub fn thread_names(&self) -> HashMap<u64, String> {
+        self.attached.thread_names(self.process.memory())
+    }
+
     /// Looks at the threads once. Those of one interpreter that share a kernel
     /// thread with others (subinterpreters) are one thread here, with the frames
     /// of all of them.

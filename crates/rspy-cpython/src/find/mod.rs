@@ -8,6 +8,7 @@
 mod scan;
 mod validate;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rspy_process::elf::{ElfError, Image};
@@ -17,6 +18,7 @@ use rspy_process::{Address, Memory, Process, ProcessError, ReadError};
 use crate::interpreter::{self, GilState, ThreadState};
 use crate::layout::{Layout, LayoutError, Roots};
 use crate::thread_id::ThreadIds;
+use crate::thread_names::thread_names;
 use crate::version::{Abi, Version};
 
 /// Symbols that lead to an interpreter.
@@ -174,6 +176,18 @@ impl Attached {
             _ => Vec::new(),
         };
         interpreter::gil_state(memory, &self.layout, self.roots.runtime, self.roots.holder, &interpreters)
+    }
+
+    /// Names of threads by id (`threading.get_ident()`), of all interpreters. What
+    /// cannot be read is left out.
+    pub fn thread_names(&self, memory: &impl Memory) -> HashMap<u64, String> {
+        let interpreters = self.interpreters(memory).unwrap_or_default();
+        // A thread's name in the main interpreter is the one its program gave it.
+        let names = interpreters
+            .iter()
+            .rev()
+            .flat_map(|interpreter| thread_names(memory, &self.layout, *interpreter).unwrap_or_default());
+        names.collect()
     }
 
     /// The kernel's ids of these threads, in that order, as rspy counts them.

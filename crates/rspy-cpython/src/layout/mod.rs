@@ -295,6 +295,20 @@ pub enum LineEncoding {
     Locations,
 }
 
+/// Where instances of classes written in Python keep their attributes when not in
+/// a dict at `tp_dictoffset`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum InstanceValues {
+    /// Always in a dict (up to 3.10).
+    None,
+    /// In an array that a word before the object points to (3.11).
+    Pointer,
+    /// In an array or a dict that one tagged word before the object points to (3.12).
+    Tagged,
+    /// In an array behind the object (3.13 and later).
+    Inline,
+}
+
 /// Everything the walk needs to know about one target's CPython.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -322,6 +336,8 @@ pub struct Layout {
     pub text: Text,
     /// Line tables.
     pub lines: LineEncoding,
+    /// Attributes of instances.
+    pub instance_values: InstanceValues,
     /// The tables it was made from, for readers of values.
     pub table: Table,
 }
@@ -395,6 +411,13 @@ impl Layout {
                 Some("linetable") => LineEncoding::Linetable,
                 Some("locations") => LineEncoding::Locations,
                 _ => return Err(LayoutError::Rule("lines")),
+            },
+            instance_values: match t.rule("instance_values") {
+                None => InstanceValues::None,
+                Some("pointer") => InstanceValues::Pointer,
+                Some("tagged") => InstanceValues::Tagged,
+                Some("inline") => InstanceValues::Inline,
+                Some(_) => return Err(LayoutError::Rule("instance_values")),
             },
             object,
             table,
