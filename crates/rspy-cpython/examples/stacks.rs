@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         attached.gil_state(memory)?
     );
     let threads = attached.threads(memory)?;
-    let ids = attached.kernel_ids(&process, &threads);
+    let ids = attached.kernel_ids(&process, memory, &threads);
     let mut cache = CodeCache::default();
     let mut chain = FrameChain::default();
     for (thread, tid) in threads.iter().zip(ids) {

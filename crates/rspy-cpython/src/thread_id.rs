@@ -36,9 +36,13 @@ impl ThreadIds {
     /// where it cannot be known or the thread has exited.
     ///
     /// `/proc/PID/task` is read only when a thread is met for the first time.
-    pub(crate) fn resolve(&self, process: &Process, states: &[ThreadState]) -> Vec<Option<u32>> {
+    pub(crate) fn resolve(
+        &self,
+        process: &Process,
+        memory: &impl Memory,
+        states: &[ThreadState],
+    ) -> Vec<Option<u32>> {
         let state = &mut *self.state.borrow_mut();
-        let memory = process.memory();
         let resolved = state.resolve(memory, states);
         if resolved.iter().all(Option::is_some) {
             return resolved;

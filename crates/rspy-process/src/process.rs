@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::ProcessError;
 use crate::elf::{self, Image};
 use crate::live::LiveMemory;
 use crate::maps::{self, LoadedFile, Mapping};
+use crate::{Memory, ProcessError};
 
 /// A live process. Holds its pid and start time, so that a pid given to another
 /// process meanwhile is noticed ([`is_same`](Process::is_same)).
@@ -90,7 +90,12 @@ impl Process {
     /// bytes equal the memory's); else through `/proc/PID/map_files` or
     /// `/proc/PID/exe`, which reach unlinked inodes; else from memory, where only
     /// the dynamic symbols are.
-    pub fn image(&self, file: &LoadedFile, wanted: &[&str]) -> Result<Image, elf::ElfError> {
+    pub fn image(
+        &self,
+        memory: &impl Memory,
+        file: &LoadedFile,
+        wanted: &[&str],
+    ) -> Result<Image, elf::ElfError> {
         let mut candidates = vec![self.path_from_here(&file.path)];
         if let Some(first) = file.mappings.first() {
             let range = format!("map_files/{:x}-{:x}", first.start.0, first.end.0);
@@ -99,14 +104,14 @@ impl Process {
         candidates.push(self.proc_path("exe"));
         for path in candidates {
             let Ok(opened) = fs::File::open(&path) else { continue };
-            if !elf::is_image_of(&opened, &self.memory, file) {
+            if !elf::is_image_of(&opened, memory, file) {
                 continue;
             }
             if let Ok(image) = elf::from_file(&opened, file, wanted) {
                 return Ok(image);
             }
         }
-        elf::from_memory(&self.memory, file, wanted)
+        elf::from_memory(memory, file, wanted)
     }
 
     /// Ids of its threads (in rspy's pid namespace), the main thread's first.

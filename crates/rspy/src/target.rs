@@ -20,9 +20,9 @@ use rspy_process::{LiveMemory, Process, ReadError};
 /// thread stops within microseconds unless there are more of them than CPUs.
 const STOP_LIMIT: Duration = Duration::from_millis(10);
 
-/// How often the threads to stop are chosen anew because the GIL went to another
-/// one between the look and the stop.
-const STOP_ROUNDS: usize = 4;
+/// How often a look is begun again because a thread that was not stopped may have
+/// run meanwhile.
+const ROUNDS: usize = 4;
 
 /// How a stack was kept from changing while it was read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -118,26 +118,39 @@ impl Target {
     /// of all of them.
     pub fn look(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
         self.tracer.serve_late();
-        let memory = self.process.memory();
+        let Target { process, attached, reader, tracer, stats } = self;
+        let memory = process.memory();
         let mut samples = Vec::new();
-        for round in 1..=STOP_ROUNDS {
-            let seen = see(&self.attached, &self.process, &mut self.stats)?;
-            let gil = self.attached.gil_state(memory)?;
-            let to_stop = may_run(&seen, &gil);
-            if to_stop.is_empty() {
-                samples =
-                    self.reader.read(&self.attached, memory, &seen, &gil, which, Consistency::ReadTwice);
-                break;
-            }
-            let stop = self.tracer.stop(self.process.pid(), &to_stop);
-            let stopped = |tid: &u32| stop.outcome(*tid).is_ok();
-            // Only what holds now, with them stopped, is what will be read.
-            let gil = self.attached.gil_state(memory)?;
-            let now = see_again(&self.attached, &self.process, &seen)?;
-            let all_stand = may_run(&now, &gil).iter().all(stopped);
-            if all_stand || round == STOP_ROUNDS || !stop.all_stopped() {
-                let consistency = if all_stand { Consistency::Stopped } else { Consistency::ReadTwice };
-                samples = self.reader.read(&self.attached, memory, &now, &gil, which, consistency);
+        for _ in 0..ROUNDS {
+            let before = see(attached, process, stats)?;
+            let gil = attached.gil_state(memory)?;
+            let to_stop = may_run(&before, &gil);
+            // Nothing to stop: everything stands still by itself, as far as is known.
+            let stop = if to_stop.is_empty() { None } else { Some(tracer.stop(process.pid(), &to_stop)) };
+            let is_stopped = |tid: &u32| stop.as_ref().is_some_and(|stop| stop.outcome(*tid).is_ok());
+
+            let seen = see_again(attached, process, &before)?;
+            let gil = attached.gil_state(memory)?;
+            let consistency = match &stop {
+                Some(_) if may_run(&seen, &gil).iter().all(is_stopped) => Consistency::Stopped,
+                _ => Consistency::ReadTwice,
+            };
+            samples = reader.read(attached, memory, &seen, &gil, which, consistency);
+
+            // Who may run now may have run meanwhile: the GIL changed hands, or a
+            // sleeper woke. That is rare, and the next round stops it.
+            let gil = attached.gil_state(memory)?;
+            let awake: Vec<Seen> = seen
+                .iter()
+                .filter(|thread| gil.may_run(&thread.state))
+                .filter(|thread| !thread.os_id.as_ref().is_some_and(is_stopped))
+                .map(|thread| Seen {
+                    run_state: thread.os_id.and_then(|tid| run_state(process.pid(), tid, stats)),
+                    ..*thread
+                })
+                .collect();
+            let unstoppable = stop.as_ref().is_some_and(|stop| !stop.all_stopped());
+            if unstoppable || may_run(&awake, &gil).is_empty() {
                 break;
             }
         }
@@ -164,7 +177,7 @@ fn see(
     stats: &mut HashMap<u32, ThreadStat>,
 ) -> Result<Vec<Seen>, ReadError> {
     let states = threads_steadily(attached, process)?;
-    let ids = attached.kernel_ids(process, &states);
+    let ids = attached.kernel_ids(process, process.memory(), &states);
     stats.retain(|tid, _| ids.contains(&Some(*tid)));
     let seen = states.into_iter().zip(ids).map(|(state, os_id)| {
         let run_state = os_id.and_then(|tid| run_state(process.pid(), tid, stats));
@@ -183,7 +196,7 @@ fn see_again(attached: &Attached, process: &Process, before: &[Seen]) -> Result<
             Some(known) => Seen { state, ..*known },
             // New since then, so it was running just now.
             None => {
-                let os_id = attached.kernel_ids(process, &[state]).pop().flatten();
+                let os_id = attached.kernel_ids(process, process.memory(), &[state]).pop().flatten();
                 Seen { state, os_id, run_state: Some(RunState::Running) }
             }
         }

@@ -101,6 +101,11 @@ struct Candidate<'f> {
 impl Attached {
     /// Finds the interpreter in `process`.
     pub fn find(process: &Process) -> Result<Attached, FindError> {
+        Attached::find_in(process, process.memory())
+    }
+
+    /// The same with the process's memory read through `memory`.
+    pub fn find_in(process: &Process, memory: &impl Memory) -> Result<Attached, FindError> {
         let maps = process.maps()?;
         let files = loaded_files(&maps);
         let executable = process.executable().unwrap_or_default();
@@ -113,7 +118,7 @@ impl Attached {
         for group in [likely, others] {
             let mut candidates = Vec::new();
             for file in group {
-                match process.image(file, WANTED) {
+                match process.image(memory, file, WANTED) {
                     Ok(image) => candidates.push(Candidate { file, image }),
                     Err(error @ ElfError::Foreign { .. }) if file.path == executable => {
                         return Err(error.into());
@@ -122,9 +127,13 @@ impl Attached {
                 }
             }
             // What is named is sure and cheap; the search is neither.
-            for search in [named, searched] {
+            for by_name in [true, false] {
                 for candidate in &candidates {
-                    match search(process.memory(), candidate, &maps) {
+                    let outcome_here = match by_name {
+                        true => named(memory, candidate),
+                        false => searched(memory, candidate, &maps),
+                    };
+                    match outcome_here {
                         Ok(Some((layout, roots))) => {
                             let binary = candidate.file.path.clone();
                             return Ok(Attached { layout, binary, roots, thread_ids: ThreadIds::default() });
@@ -137,7 +146,7 @@ impl Attached {
         }
         // Without permission every read fails, which must not look like "not Python".
         let first = files.first().map_or(Address::NULL, |file| file.base);
-        match process.memory().array::<4>(first) {
+        match memory.array::<4>(first) {
             Err(error @ (ReadError::Denied | ReadError::Gone)) => Err(error.into()),
             _ => Err(outcome),
         }
@@ -191,8 +200,13 @@ impl Attached {
     }
 
     /// The kernel's ids of these threads, in that order, as rspy counts them.
-    pub fn kernel_ids(&self, process: &Process, threads: &[ThreadState]) -> Vec<Option<u32>> {
-        self.thread_ids.resolve(process, threads)
+    pub fn kernel_ids(
+        &self,
+        process: &Process,
+        memory: &impl Memory,
+        threads: &[ThreadState],
+    ) -> Vec<Option<u32>> {
+        self.thread_ids.resolve(process, memory, threads)
     }
 }
 
@@ -213,7 +227,7 @@ fn more_telling(one: FindError, other: FindError) -> FindError {
 type Search = Result<Option<(Layout, Found)>, FindError>;
 
 /// The interpreter that symbols or the section `.PyRuntime` lead to.
-fn named(memory: &rspy_process::LiveMemory, candidate: &Candidate<'_>, _: &[Mapping]) -> Search {
+fn named(memory: &impl Memory, candidate: &Candidate<'_>) -> Search {
     let image = &candidate.image;
     let runtime = image.symbol(RUNTIME).or(image.py_runtime.as_ref().map(|section| section.start));
     let interpreters = image.symbol(INTERPRETERS);
@@ -236,7 +250,7 @@ fn named(memory: &rspy_process::LiveMemory, candidate: &Candidate<'_>, _: &[Mapp
 }
 
 /// The interpreter found by searching the image's writable memory.
-fn searched(memory: &rspy_process::LiveMemory, candidate: &Candidate<'_>, maps: &[Mapping]) -> Search {
+fn searched(memory: &impl Memory, candidate: &Candidate<'_>, maps: &[Mapping]) -> Search {
     let image = &candidate.image;
     if let Some(runtime) = scan::find_bytes(memory, &image.writable, COOKIE) {
         let Some(version) = version(memory, candidate, Some(runtime)) else { return Ok(None) };
@@ -264,7 +278,7 @@ fn searched(memory: &rspy_process::LiveMemory, candidate: &Candidate<'_>, maps: 
 
 /// Tries the layouts that may fit, and gives the first whose chain holds.
 fn first_valid(
-    memory: &rspy_process::LiveMemory,
+    memory: &impl Memory,
     candidate: &Candidate<'_>,
     version: Version,
     runtime: Option<Address>,
@@ -309,11 +323,7 @@ fn first_valid(
 /// What version the interpreter in this image says it is: by its debug offsets,
 /// by `Py_Version`, by the text `sys.version` was made from; last by its file
 /// name, which the chain has to confirm like any other.
-fn version(
-    memory: &rspy_process::LiveMemory,
-    candidate: &Candidate<'_>,
-    runtime: Option<Address>,
-) -> Option<Version> {
+fn version(memory: &impl Memory, candidate: &Candidate<'_>, runtime: Option<Address>) -> Option<Version> {
     let described = runtime.filter(|at| memory.array(*at) == Ok(*COOKIE));
     let by_offsets = || Version::from_hex(memory.u64(described?.offset(8)).ok()?);
     let by_symbol = || Version::from_hex(memory.u64(candidate.image.symbol(VERSION)?).ok()?);

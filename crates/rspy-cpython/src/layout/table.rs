@@ -32,6 +32,8 @@ struct Variant {
     abi: Option<String>,
     patch_from: Option<u8>,
     patch_until: Option<u8>,
+    #[serde(default)]
+    rules: BTreeMap<String, toml::Value>,
     #[serde(flatten)]
     sections: BTreeMap<String, Section>,
 }
@@ -79,6 +81,7 @@ impl Table {
             letters.is_empty() || file.variant.iter().any(|v| v.abi.as_deref() == Some(letters.as_str()));
         let mut table = Table { rules: file.rules, sections, has_abi };
         for variant in file.variant.into_iter().filter(|variant| variant.applies(version, abi)) {
+            table.rules.extend(variant.rules);
             for (section, fields) in variant.sections {
                 table.sections.entry(section).or_default().extend(fields);
             }
