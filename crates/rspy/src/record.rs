@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rspy_process::ReadError;
 use rspy_process::stop::StopStats;
 use rspy_profile::{FormatError, Metadata, Options, Profile};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -147,6 +148,8 @@ fn sample(
         // far as a tick goes: a long stall must not land on one stack.
         match target.look(which) {
             Ok(look) => recorder.add(&target.process, start.elapsed(), 1, &look),
+            // An exiting process loses its memory a little before it counts as exited.
+            Err(ReadError::Gone) => break End::Exited,
             Err(error) => {
                 if !target.process.is_same() {
                     break End::Exited;
