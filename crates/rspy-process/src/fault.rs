@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::{Address, Memory, ReadError};
+use crate::memory::read_one_by_one;
+use crate::{Address, Batch, Memory, ReadError};
 
 /// Passes reads on to `inner` until the one numbered `fail_at` (from 0), which
 /// fails; with `forever`, so do all that follow.
@@ -34,5 +35,18 @@ impl<M: Memory> Memory for FaultInjector<M> {
             return Err(ReadError::Fault { at, len: into.len() });
         }
         self.inner.read(at, into)
+    }
+
+    /// Every range is a read of its own; where none of them is to fail, they stay
+    /// one batch.
+    fn read_many(&self, batch: &mut Batch) {
+        let first = self.reads.get();
+        let last = first + batch.len() as u64;
+        if last <= self.fail_at || (first > self.fail_at && !self.forever) {
+            self.reads.set(last);
+            self.inner.read_many(batch);
+        } else {
+            read_one_by_one(self, batch);
+        }
     }
 }

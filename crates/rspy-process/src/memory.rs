@@ -34,11 +34,7 @@ pub trait Memory {
     /// Reads every range of `batch`, in as few system calls as the source can.
     /// Each range has its own result: a bad one does not cost the others.
     fn read_many(&self, batch: &mut Batch) {
-        for index in 0..batch.ranges.len() {
-            let range = batch.ranges[index];
-            let into = &mut batch.bytes[range.start..range.start + range.len];
-            batch.ranges[index].outcome = self.read(range.at, into);
-        }
+        read_one_by_one(self, batch);
     }
 
     /// `N` bytes at `at`.
@@ -87,6 +83,14 @@ pub trait Memory {
             text.extend_from_slice(&chunk);
         }
         Ok(text)
+    }
+}
+
+/// What [`Memory::read_many`] means, a call for each range.
+pub(crate) fn read_one_by_one(memory: &(impl Memory + ?Sized), batch: &mut Batch) {
+    let Batch { ranges, bytes } = batch;
+    for range in ranges {
+        range.outcome = memory.read(range.at, &mut bytes[range.start..range.start + range.len]);
     }
 }
 

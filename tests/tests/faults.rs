@@ -1,0 +1,118 @@
+//! Memory whose n-th read fails, for every n, on every interpreter: no panic, no hang, and nothing that is shown is
+//! wrong.
+
+use rspy_cpython::code::CodeCache;
+use rspy_cpython::frames::{ChainEnd, FrameChain};
+use rspy_cpython::stack::{self, resolve};
+use rspy_cpython::{Attached, Version};
+use rspy_process::{FaultInjector, Memory, Process};
+use rspy_tests::interpreters::{self, Interpreter};
+use rspy_tests::target::{self, Frame, Target, Thread};
+use rspy_tests::{Outcome, run, test};
+
+/// Fails read number `n` once, then all from it on, for every `n` that `work` comes to.
+fn for_every_fault(
+    process: &Process,
+    mut work: impl FnMut(&FaultInjector<&rspy_process::LiveMemory>) -> Outcome,
+) -> Outcome {
+    for forever in [false, true] {
+        for n in 0.. {
+            let memory = FaultInjector::new(process.memory(), n, forever);
+            work(&memory).map_err(|error| format!("with read {n} failing (forever: {forever}): {error}"))?;
+            if memory.reads() <= n {
+                // The fault was not reached: there are no more reads to fail.
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What cannot be found is not found; it is never found wrong.
+fn finding(interpreter: &Interpreter) -> Outcome {
+    let target = Target::start(target::command(interpreter, "generators.py", &[]))?;
+    let process = Process::open(target.pid)?;
+    let version = Version::from_text(&format!("{} ", interpreter.version)).ok_or("a version")?;
+    for_every_fault(&process, |memory| match Attached::find_in(&process, memory) {
+        Ok(attached) if attached.version() == version => Ok(()),
+        Ok(attached) => Err(format!("{} was found, which is {version}", attached.version()).into()),
+        Err(_) => Ok(()),
+    })
+}
+
+/// Frames that are shown are the target's, in their places; what is missing is said to be missing.
+fn walking(interpreter: &Interpreter) -> Outcome {
+    for script in ["generators.py", "threads.py", "calls.py"] {
+        let target = Target::start(target::command(interpreter, script, &[]))?;
+        let process = Process::open(target.pid)?;
+        let attached = Attached::find(&process)?;
+        for_every_fault(&process, |memory| look(&process, &attached, memory, &target))
+            .map_err(|error| format!("{script}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn look(process: &Process, attached: &Attached, memory: &impl Memory, target: &Target) -> Outcome {
+    let _ = attached.gil_state(memory);
+    let Ok(threads) = attached.threads(memory) else { return Ok(()) };
+    let ids = attached.kernel_ids(process, memory, &threads);
+    let mut codes = CodeCache::default();
+    let mut chain = FrameChain::default();
+    for (thread, id) in threads.iter().zip(ids) {
+        let expected = target.testimony.threads.iter().find(|known| known.thread_id == thread.thread_id);
+        let expected = expected.ok_or_else(|| format!("there is no thread {:#x}", thread.thread_id))?;
+        if id.is_some() && id != target.kernel_thread(expected) {
+            return Err(format!("thread {:#x} is not {id:?}", thread.thread_id).into());
+        }
+        let end = chain.read(memory, &attached.layout, thread);
+        let frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
+        compare(expected, &frames, end)?;
+    }
+    for (id, name) in attached.thread_names(memory) {
+        let expected = target.testimony.threads.iter().find(|thread| thread.thread_id == id);
+        if expected.is_some_and(|thread| thread.name.as_deref() != Some(name.as_str())) {
+            return Err(format!("thread {id:#x} is called {name}").into());
+        }
+    }
+    Ok(())
+}
+
+fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd) -> Outcome {
+    let mut rest = expected.stacks[0].iter();
+    let is_unknown = |frame: &stack::Frame| matches!(frame, stack::Frame::Unknown(_));
+    for frame in frames {
+        let stack::Frame::Python { code, .. } = frame else { continue };
+        let line = frame.location().line;
+        let mut is_this = |expected: &Frame| {
+            *code.name == *expected.name && *code.filename == *expected.filename && expected.allows(line)
+        };
+        // Where a frame is unknown, one of the thread's may be missing; or none, since the interpreter's own frames
+        // are hidden only if they can be told.
+        let found = if frames.iter().any(is_unknown) {
+            rest.any(&mut is_this)
+        } else {
+            rest.next().is_some_and(&mut is_this)
+        };
+        if !found {
+            return Err(
+                format!("{} ({}:{line:?}) is shown in the wrong place", code.name, code.filename).into()
+            );
+        }
+    }
+    match rest.count() {
+        missing @ 1.. if end == ChainEnd::Root && !frames.iter().any(is_unknown) => {
+            Err(format!("{missing} frames are missing, and nothing says so").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn main() {
+    let mut trials = Vec::new();
+    for interpreter in interpreters::all() {
+        let (one, other) = (interpreter.clone(), interpreter.clone());
+        trials.push(test(format!("finding::{}", interpreter.label), move || finding(&one)));
+        trials.push(test(format!("walking::{}", interpreter.label), move || walking(&other)));
+    }
+    run(trials)
+}
