@@ -1,8 +1,8 @@
 //! Stopping threads of the target for the length of one read.
 //!
 //! A [`Tracer`] stops threads and hands out a guard, [`Stop`], that lets them go
-//! when it is dropped, on every path: at a panic by unwinding, when rspy is killed
-//! by the kernel, which releases what a dead tracer held.
+//! when it is dropped: at a panic, too. When rspy itself is killed the kernel lets
+//! go of all it held.
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -38,8 +38,8 @@
 //! - **A handler for SIGCHLD**, if rspy has one, is set with SA_NOCLDSTOP: each
 //!   stop would run it.
 //!
-//! One effect is not avoidable: a set-user-id program that the stopped thread starts
-//! by exec in just that moment gets no privileges, unless rspy has them too.
+//! One effect is not avoidable: a set-user-id program that the thread becomes, by
+//! exec, in just that moment gets no privileges, unless rspy has them too.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -48,6 +48,8 @@ use self::pace::Pace;
 use self::tracee::{Release, Seen, Tracee};
 
 mod pace;
+#[cfg(test)]
+mod tests;
 mod together;
 mod tracee;
 
@@ -151,13 +153,7 @@ impl Tracer {
         self.resume(); // should the last guard have been leaked
         self.serve_late();
         self.seize(process, tids);
-        let start = Instant::now();
-        for tracee in self.asked.iter().filter_map(|asked| asked.tracee) {
-            self.begun = Some(start);
-            tracee.interrupt();
-        }
-        self.stats.count += u64::from(self.begun.is_some());
-        self.wait(start);
+        self.interrupt();
         Stop { stopped_at: Instant::now(), tracer: self }
     }
 
@@ -178,7 +174,8 @@ impl Tracer {
         while let Some(late) = self.late.get_mut(at) {
             let Late { tracee, seen_running } = *late;
             match tracee.release() {
-                // Of rspy's own child, a wait cannot tell whether it is a tracee still.
+                // Asked once more: an exec may have been faster than the first time. The
+                // answer tells whether it is ours; of rspy's own child no wait does.
                 Release::Pending if tracee.interrupt() => {
                     late.seen_running = Instant::now();
                     at += 1;
@@ -214,8 +211,15 @@ impl Tracer {
         }
     }
 
-    /// Waits until no tracee runs any more, or the limit is over.
-    fn wait(&mut self, start: Instant) {
+    /// Has all seized threads stop, and waits until none runs any more, or the
+    /// limit is over.
+    fn interrupt(&mut self) {
+        let start = Instant::now();
+        for tracee in self.asked.iter().filter_map(|asked| asked.tracee) {
+            self.begun = Some(start);
+            tracee.interrupt(); // of one that is dying it may fail, which the look below shows
+        }
+        self.stats.count += u64::from(self.begun.is_some());
         let mut pace = Pace::new(start, self.limit);
         loop {
             let mut running = 0;
@@ -268,7 +272,6 @@ impl Tracer {
     /// Takes over what an exec has made of a tracee: still ours, under another id.
     fn adopt_heir(&mut self, vanished: Tracee) {
         let Some(heir) = vanished.heir() else { return };
-        heir.interrupt(); // the exec may have been faster than the first interrupt
         let known = self.asked.iter().any(|asked| asked.tracee == Some(heir))
             || self.late.iter().any(|late| late.tracee == heir);
         if !known {

@@ -53,14 +53,21 @@ impl Tracee {
     /// Without options: PTRACE_O_EXITKILL would take the target along when we
     /// are killed, and every other one adds stops of its own.
     pub fn seize(process: u32, tid: u32) -> Result<Tracee, StopError> {
-        let pid = to_pid(tid).ok_or(StopError::Gone)?;
-        let nix_pid = unistd::Pid::from_raw(pid.as_raw_pid());
-        match ptrace::seize(nix_pid, ptrace::Options::empty()) {
-            Ok(()) => Ok(Tracee { process, tid }),
-            Err(Errno::ESRCH) => Err(StopError::Gone),
-            Err(Errno::EPERM) => Err(refusal(tid)),
-            Err(errno) => Err(StopError::Os(errno as i32)),
+        let pid = to_pid(tid).map(|pid| unistd::Pid::from_raw(pid.as_raw_pid())).ok_or(StopError::Gone)?;
+        let attempt = || ptrace::seize(pid, ptrace::Options::empty());
+        let why_not = match attempt() {
+            Ok(()) => return Ok(Tracee { process, tid }),
+            Err(Errno::ESRCH) => StopError::Gone,
+            Err(Errno::EPERM) => refusal(tid),
+            Err(errno) => StopError::Os(errno as i32),
+        };
+        // An exec that we waited for may have put another thread in the place of the
+        // main one, which is then refused for being dead though nothing is to be seen
+        // of that. Where permission is what lacks, it lacks the second time, too.
+        if why_not == StopError::Denied && attempt().is_ok() {
+            return Ok(Tracee { process, tid });
         }
+        Err(why_not)
     }
 
     /// Asks it to stop. Returns whether it is ours (still, or dead and uncollected).
