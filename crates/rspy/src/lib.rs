@@ -31,7 +31,7 @@ pub fn run(cli: Cli) -> ExitCode {
             // Whoever read our output has enough of it: `rspy dump … | head`.
             return ExitCode::SUCCESS;
         }
-        eprintln!("rspy: {failure}");
+        progress::report(format_args!("rspy: {failure}"));
         ExitCode::FAILURE
     })
 }

@@ -1,9 +1,20 @@
-//! Progress on a terminal, nothing elsewhere.
+//! What rspy says while it works: messages, and progress on a terminal.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Says something on stdout. Nobody listening any more is no reason to stop.
+pub fn say(message: impl Display) {
+    let _ = writeln!(io::stdout(), "{message}");
+}
+
+/// Says something on stderr, likewise.
+pub fn report(message: impl Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
 
 /// A line on stderr that tells how a recording goes.
 pub struct Progress {
@@ -15,7 +26,7 @@ impl Progress {
     /// Progress towards `limit`, or of a recording without one. Drawn only if
     /// stderr is a terminal and it is not `hidden`.
     pub fn new(limit: Option<Duration>, hidden: bool) -> Progress {
-        let target = if hidden || !std::io::stderr().is_terminal() {
+        let target = if hidden || !io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr_with_hz(4)

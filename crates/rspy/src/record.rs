@@ -20,7 +20,7 @@ use crate::cli::Record;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::launch::Launched;
-use crate::progress::{Progress, grouped};
+use crate::progress::{Progress, grouped, report, say};
 use crate::recorder::Recorder;
 use crate::target::{Target, Which};
 
@@ -73,8 +73,8 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     }
     match end {
         End::Elapsed => {}
-        End::Exited => println!("\nrspy> Stopped sampling because process exited"),
-        End::Interrupted => println!("\nrspy> Stopped sampling because Control-C pressed"),
+        End::Exited => say("\nrspy> Stopped sampling because process exited"),
+        End::Interrupted => say("\nrspy> Stopped sampling because Control-C pressed"),
     }
 
     let (samples, lost, cut, missed) =
@@ -82,12 +82,15 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let profile = recorder.finish(duration);
     file.set_len(0).map_err(writing)?;
     write(options, &profile, file).map_err(writing)?;
-    println!(
-        "rspy> Wrote {} data to '{}'. Samples: {samples} Errors: {lost}",
-        options.format.name(),
+    say(format_args!(
+        "rspy> Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
+        options.format.content(),
         output.display()
-    );
-    eprintln!(
+    ));
+    if let Some(hint) = options.format.how_to_open() {
+        say(format_args!("rspy> {hint}"));
+    }
+    report(format_args!(
         "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",
         grouped(samples),
         grouped(lost),
@@ -95,7 +98,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         grouped(missed),
         duration.as_secs_f64(),
         describe(&stops),
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -105,7 +108,10 @@ fn announce(options: &Record) {
         Some(limit) => format!(" for {} seconds", limit.as_secs_f64()),
         None => String::new(),
     };
-    println!("rspy> Sampling {target} {} times a second{limit}. Press Control-C to exit.\n", options.rate);
+    say(format_args!(
+        "rspy> Sampling {target} {} times a second{limit}. Press Control-C to exit.\n",
+        options.rate
+    ));
 }
 
 /// A flag that is set when the user or the system asks rspy to end.
@@ -129,6 +135,9 @@ fn sample(
     let which = if options.idle { Which::All } else { Which::Active };
     let mut recorder = Recorder::new(metadata(options, target));
     let progress = Progress::new(options.duration.0, options.hideprogress);
+    // The kernel ends a wait up to 50 µs late unless told otherwise; a kernel that
+    // does not know better is as precise as it is.
+    let _ = nix::sys::prctl::set_timerslack(1);
     let start = Instant::now();
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
     let mut clock = Clock::new(start, options.rate, seed);

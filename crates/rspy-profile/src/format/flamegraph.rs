@@ -54,6 +54,10 @@ impl Format for Flamegraph {
         "flame graph, an SVG picture to zoom and search in any browser"
     }
 
+    fn content(&self) -> &'static str {
+        "flamegraph data"
+    }
+
     fn write(
         &self,
         profile: &Profile,

@@ -26,6 +26,14 @@ pub trait Format: Sync {
     /// What it is, in a phrase for help texts, without a full stop.
     fn description(&self) -> &'static str;
 
+    /// What its files hold, as in "wrote flamegraph data to …".
+    fn content(&self) -> &'static str;
+
+    /// How to open its files, a sentence, where that is not plain.
+    fn how_to_open(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Writes `profile`, as `options` show it, to `writer`.
     ///
     /// # Errors

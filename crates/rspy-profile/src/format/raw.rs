@@ -34,6 +34,16 @@ impl Format for Raw {
         "folded stacks, a line each with its count, for flamegraph.pl, speedscope or grep"
     }
 
+    fn content(&self) -> &'static str {
+        "raw flamegraph data"
+    }
+
+    fn how_to_open(&self) -> Option<&'static str> {
+        Some(
+            "You can use the flamegraph.pl script from https://github.com/brendangregg/flamegraph to generate a SVG",
+        )
+    }
+
     fn write(
         &self,
         profile: &Profile,
