@@ -8,7 +8,7 @@ use rspy_cpython::{Attached, Version};
 use rspy_process::{FaultInjector, Memory, Process};
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::target::{self, Frame, Target, Thread};
-use rspy_tests::{Outcome, run, test};
+use rspy_tests::{Body, Outcome, on_each, run};
 
 /// Fails read number `n` once, then all from it on, for every `n` that `work` comes to.
 fn for_every_fault(
@@ -68,13 +68,23 @@ fn look(process: &Process, attached: &Attached, memory: &impl Memory, target: &T
         let frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
         compare(expected, &frames, end)?;
     }
-    for (id, name) in attached.thread_names(memory) {
-        let expected = target.testimony.threads.iter().find(|thread| thread.thread_id == id);
-        if expected.is_some_and(|thread| thread.name.as_deref() != Some(name.as_str())) {
-            return Err(format!("thread {id:#x} is called {name}").into());
-        }
-    }
     Ok(())
+}
+
+/// A name that is given is the thread's own.
+fn naming(interpreter: &Interpreter) -> Outcome {
+    let target = Target::start(target::command(interpreter, "threads.py", &[]))?;
+    let process = Process::open(target.pid)?;
+    let attached = Attached::find(&process)?;
+    for_every_fault(&process, |memory| {
+        for (id, name) in attached.thread_names(memory) {
+            let expected = target.testimony.threads.iter().find(|thread| thread.thread_id == id);
+            if expected.is_some_and(|thread| thread.name.as_deref() != Some(name.as_str())) {
+                return Err(format!("thread {id:#x} is called {name}").into());
+            }
+        }
+        Ok(())
+    })
 }
 
 fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd) -> Outcome {
@@ -108,11 +118,8 @@ fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd) -> Outcome
 }
 
 fn main() {
-    let mut trials = Vec::new();
-    for interpreter in interpreters::all() {
-        let (one, other) = (interpreter.clone(), interpreter.clone());
-        trials.push(test(format!("finding::{}", interpreter.label), move || finding(&one)));
-        trials.push(test(format!("walking::{}", interpreter.label), move || walking(&other)));
-    }
-    run(trials)
+    let tests: [(&str, Body); 3] = [("finding", finding), ("walking", walking), ("naming", naming)];
+    let all = interpreters::all();
+    let labels: Vec<&str> = all.iter().map(|interpreter| interpreter.label.as_str()).collect();
+    run(on_each(&labels, &tests))
 }
