@@ -29,17 +29,29 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
-    /// Its innermost frame now; null while it runs no Python.
-    pub fn current_frame(&self, memory: &impl Memory, layout: &Layout) -> Result<Address, ReadError> {
+    /// Where its innermost frame is found now.
+    pub(crate) fn start(&self, memory: &impl Memory, layout: &Layout) -> Result<Start, ReadError> {
         match layout.thread.current_frame {
-            CurrentFrame::Thread(field) => field.read(memory, self.address),
-            CurrentFrame::Cframe { cframe, current_frame } => {
-                let cframe = cframe.read(memory, self.address)?;
-                if cframe.is_null() {
-                    return Ok(Address::NULL);
-                }
-                current_frame.read(memory, cframe)
+            CurrentFrame::Thread(field) => {
+                Ok(Start { frame: field.read(memory, self.address)?, cframe: Address::NULL })
             }
+            CurrentFrame::Cframe { cframe, .. } => {
+                Start::of_cframe(memory, layout, cframe.read(memory, self.address)?)
+            }
+        }
+    }
+
+    /// Whether `cframe` is the one below all evaluation loops, which is part of the
+    /// thread state (3.11, 3.12).
+    pub(crate) fn is_root_cframe(&self, layout: &Layout, cframe: Address) -> bool {
+        cframe.since(self.address).is_some_and(|offset| offset < layout.thread.size)
+    }
+
+    /// One past the innermost frame on its data stack; null where there is none.
+    pub(crate) fn datastack_top(&self, memory: &impl Memory, layout: &Layout) -> Result<Address, ReadError> {
+        match layout.thread.datastack_top {
+            Some(field) => field.read(memory, self.address),
+            None => Ok(Address::NULL),
         }
     }
 
@@ -52,12 +64,49 @@ impl ThreadState {
     }
 }
 
+/// Where a chain of frames begins.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Start {
+    /// The innermost frame; null while the thread runs no Python.
+    pub(crate) frame: Address,
+    /// The evaluation loop that says so, on the C stack (3.11, 3.12); else null.
+    pub(crate) cframe: Address,
+}
+
+impl Start {
+    fn of_cframe(memory: &impl Memory, layout: &Layout, cframe: Address) -> Result<Start, ReadError> {
+        let frame = match layout.thread.current_frame {
+            CurrentFrame::Cframe { current_frame, .. } if !cframe.is_null() => {
+                current_frame.read(memory, cframe)?
+            }
+            _ => Address::NULL,
+        };
+        Ok(Start { frame, cframe })
+    }
+
+    /// The same of the evaluation loop below; `None` where there are no such loops
+    /// to be followed.
+    pub(crate) fn below(&self, memory: &impl Memory, layout: &Layout) -> Result<Option<Start>, ReadError> {
+        match layout.thread.current_frame {
+            CurrentFrame::Cframe { previous, .. } if !self.cframe.is_null() => {
+                let below = previous.read(memory, self.cframe)?;
+                Start::of_cframe(memory, layout, below).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
 /// Whether Python code can run in a process at this moment, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GilState {
-    /// These thread states hold the GIL of their interpreter (more than one only
-    /// where interpreters have their own). Empty: nobody does.
-    Held(Vec<Address>),
+    /// There are GILs: one, or one for each interpreter that has its own.
+    Held {
+        /// The thread states that hold one.
+        holders: Vec<Address>,
+        /// How many GILs nobody holds.
+        free: usize,
+    },
     /// There is no GIL: every attached thread may run.
     Disabled,
     /// It cannot be known for this build.
@@ -68,7 +117,7 @@ impl GilState {
     /// Whether `thread` may be running bytecode, as far as the GIL tells.
     pub fn may_run(&self, thread: &ThreadState) -> bool {
         match self {
-            GilState::Held(holders) => holders.contains(&thread.address),
+            GilState::Held { holders, .. } => holders.contains(&thread.address),
             GilState::Disabled => thread.attached.unwrap_or(true),
             GilState::Unknown => true,
         }
@@ -137,30 +186,33 @@ pub fn gil_state(
     static_holder: Option<Address>,
     interpreters: &[Address],
 ) -> Result<GilState, ReadError> {
-    let held = |holder: Address| GilState::Held(if holder.is_null() { Vec::new() } else { vec![holder] });
+    let held = |holder: Address| match holder {
+        Address::NULL => GilState::Held { holders: Vec::new(), free: 1 },
+        holder => GilState::Held { holders: vec![holder], free: 0 },
+    };
     match (&layout.gil, runtime, static_holder) {
         (Gil::Statics, _, Some(holder)) => memory.address(holder).map(held),
         (Gil::Runtime { tstate_current }, Some(runtime), _) => tstate_current.read(memory, runtime).map(held),
         (Gil::Interpreter { gil, locked, last_holder, enabled }, ..) => {
-            let mut holders = Vec::new();
+            let mut gils = Vec::new();
             for interpreter in interpreters {
                 let gil = gil.read(memory, *interpreter)?;
-                if gil.is_null() {
-                    continue;
+                if !gil.is_null() && !gils.contains(&gil) {
+                    gils.push(gil);
                 }
+            }
+            let mut holders = Vec::new();
+            for gil in &gils {
                 if let Some(enabled) = enabled
-                    && enabled.read(memory, gil)? == 0
+                    && enabled.read(memory, *gil)? == 0
                 {
                     return Ok(GilState::Disabled);
                 }
-                if locked.read(memory, gil)? == 1 {
-                    let holder = last_holder.read(memory, gil)?;
-                    if !holder.is_null() && !holders.contains(&holder) {
-                        holders.push(holder);
-                    }
+                if locked.read(memory, *gil)? == 1 {
+                    holders.push(last_holder.read(memory, *gil)?);
                 }
             }
-            Ok(GilState::Held(holders))
+            Ok(GilState::Held { free: gils.len() - holders.len(), holders })
         }
         _ => Ok(GilState::Unknown),
     }

@@ -56,6 +56,10 @@ fn text(
             Some(name) => writeln!(out, ": \"{name}\"")?,
             None => writeln!(out)?,
         }
+        if thread.lost {
+            writeln!(out, "    [lost: it ran while it was read]")?;
+            continue;
+        }
         if thread.cut {
             writeln!(out, "    [cut]")?;
         }
@@ -76,7 +80,7 @@ fn text(
             }
         }
         match thread.end {
-            ChainEnd::Root => {}
+            ChainEnd::Root | ChainEnd::Broken => {}
             ChainEnd::TooLong => writeln!(out, "    [truncated]")?,
             ChainEnd::Unreadable(error) => writeln!(out, "    [lost: {error}]")?,
         }
@@ -104,7 +108,7 @@ struct JsonThread<'t> {
     owns_gil: bool,
     frames: Vec<JsonFrame<'t>>,
     process_info: Option<()>,
-    /// The innermost frames changed while they were read and are missing.
+    /// The innermost frames are not known and missing.
     cut: bool,
     /// All frames up to the thread's outermost are here.
     complete: bool,
@@ -130,7 +134,8 @@ impl<'t> JsonThread<'t> {
         thread_names: &'t HashMap<u64, String>,
         thread: &'t ThreadSample,
     ) -> Self {
-        let frames = thread.frames.iter().map(|frame| match frame {
+        let known = if thread.lost { &[] } else { thread.frames.as_slice() };
+        let frames = known.iter().map(|frame| match frame {
             Frame::Python { code, .. } => JsonFrame {
                 name: &code.name,
                 filename: &code.filename,
@@ -162,7 +167,7 @@ impl<'t> JsonThread<'t> {
             frames: frames.collect(),
             process_info: None,
             cut: thread.cut,
-            complete: thread.end == ChainEnd::Root && !thread.cut,
+            complete: thread.end == ChainEnd::Root && !thread.cut && !thread.lost,
         }
     }
 }

@@ -153,6 +153,10 @@ fn sample(
             break End::Elapsed;
         }
         recorder.miss(tick.missed);
+        if target.is_waiting() {
+            recorder.miss(1);
+            continue;
+        }
         // Time that was missed belongs to what is seen first afterwards only as
         // far as a tick goes: a long stall must not land on one stack.
         match target.look(which) {

@@ -40,7 +40,14 @@ impl Recorder {
     /// Adds what one look saw, `at` after the start; `weight` is 1 plus the ticks
     /// missed before it. Threads without Python frames are left out.
     pub fn add(&mut self, process: &Process, at: Duration, weight: u32, look: &[ThreadSample]) {
-        for sample in look.iter().filter(|sample| !sample.frames.is_empty() || sample.cut) {
+        for sample in look {
+            if sample.lost {
+                self.profile.lost.add(LostReason::Inconsistent, weight.into());
+                continue;
+            }
+            if sample.frames.is_empty() && !sample.cut {
+                continue;
+            }
             let stack = self.stack(process, sample);
             let thread = self.thread(process, sample);
             self.samples += u64::from(weight);
@@ -124,6 +131,7 @@ impl Recorder {
         let unknown_base = match sample.end {
             ChainEnd::Root => None,
             ChainEnd::TooLong => Some(FrameKind::Truncated),
+            ChainEnd::Broken => Some(FrameKind::Lost(LostReason::Inconsistent)),
             ChainEnd::Unreadable(_) => Some(FrameKind::Lost(LostReason::Unreadable)),
         };
         if let Some(kind) = unknown_base {

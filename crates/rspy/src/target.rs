@@ -8,28 +8,29 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rspy_cpython::code::CodeCache;
-use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
+use rspy_cpython::frames::{ChainEnd, FrameChain};
 use rspy_cpython::interpreter::{GilState, ThreadState};
 use rspy_cpython::stack::{Frame, resolve};
 use rspy_cpython::{Attached, FindError};
-use rspy_process::stop::{StopStats, Tracer};
+use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::{RunState, ThreadStat};
 use rspy_process::{LiveMemory, Process, ReadError};
 
-/// How long a stop waits for a thread before it reads it unstopped. A running
-/// thread stops within microseconds unless there are more of them than CPUs.
-const STOP_LIMIT: Duration = Duration::from_millis(10);
+/// How long a stop waits for a thread. A running thread stops within microseconds;
+/// one that is ready to run but waits for a CPU when it gets one, and loses nothing
+/// until then: only rspy waits.
+const STOP_LIMIT: Duration = Duration::from_millis(250);
 
 /// How often a look is begun again because a thread that was not stopped may have
 /// run meanwhile.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 /// How a stack was kept from changing while it was read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Consistency {
     /// Everything that could change it was stopped: the stack is whole.
     Stopped,
-    /// It was read twice; what differed is cut off.
+    /// It was read twice, and is lost if both differ.
     ReadTwice,
 }
 
@@ -58,8 +59,18 @@ pub struct ThreadSample {
     pub frames: Vec<Frame>,
     /// How the chain of frames ended.
     pub end: ChainEnd,
-    /// The innermost frames changed while they were read, and are left out.
+    /// Nothing of the stack is known: the thread ran while it was read, or was
+    /// stopped in an instant at which its frames form no chain.
+    pub lost: bool,
+    /// The innermost frames are not known, and missing.
     pub cut: bool,
+}
+
+impl ThreadSample {
+    /// Whether it looks like an instant at which the frames form no chain.
+    fn is_broken(&self) -> bool {
+        self.end == ChainEnd::Broken || self.frames.iter().any(|frame| matches!(frame, Frame::Unknown(_)))
+    }
 }
 
 /// A process with its interpreter, ready to be looked at.
@@ -113,6 +124,13 @@ impl Target {
         self.attached.thread_names(self.process.memory())
     }
 
+    /// Whether a thread that was to be stopped still has not: until it has, looking
+    /// is of no use.
+    pub fn is_waiting(&mut self) -> bool {
+        self.tracer.serve_late();
+        self.tracer.has_late()
+    }
+
     /// Looks at the threads once. Those of one interpreter that share a kernel
     /// thread with others (subinterpreters) are one thread here, with the frames
     /// of all of them.
@@ -120,41 +138,47 @@ impl Target {
         self.tracer.serve_late();
         let Target { process, attached, reader, tracer, stats } = self;
         let memory = process.memory();
-        let mut samples = Vec::new();
-        for _ in 0..ROUNDS {
+        for round in 1.. {
             let before = see(attached, process, stats)?;
             let gil = attached.gil_state(memory)?;
             let to_stop = may_run(&before, &gil);
             // Nothing to stop: everything stands still by itself, as far as is known.
             let stop = if to_stop.is_empty() { None } else { Some(tracer.stop(process.pid(), &to_stop)) };
-            let is_stopped = |tid: &u32| stop.as_ref().is_some_and(|stop| stop.outcome(*tid).is_ok());
+            let is_stopped = |tid: u32| stop.as_ref().is_some_and(|stop| stop.outcome(tid).is_ok());
 
             let seen = see_again(attached, process, &before)?;
             let gil = attached.gil_state(memory)?;
-            let consistency = match &stop {
-                Some(_) if may_run(&seen, &gil).iter().all(is_stopped) => Consistency::Stopped,
-                _ => Consistency::ReadTwice,
+            let all_stand = stands_still(&seen, &gil, is_stopped);
+            let consistency = |thread: &Seen| match all_stand || thread.os_id.is_some_and(is_stopped) {
+                true => Consistency::Stopped,
+                false => Consistency::ReadTwice,
             };
-            samples = reader.read(attached, memory, &seen, &gil, which, consistency);
+            let mut samples = reader.read(attached, memory, &seen, &gil, which, consistency);
 
-            // Who may run now may have run meanwhile: the GIL changed hands, or a
-            // sleeper woke. That is rare, and the next round stops it.
+            // Who may run now without having been stopped may have run meanwhile: the
+            // GIL changed hands, or a sleeper woke. That is rare; the next round stops it.
             let gil = attached.gil_state(memory)?;
-            let awake: Vec<Seen> = seen
+            let unstopped: Vec<Seen> = seen
                 .iter()
-                .filter(|thread| gil.may_run(&thread.state))
-                .filter(|thread| !thread.os_id.as_ref().is_some_and(is_stopped))
+                .filter(|thread| gil.may_run(&thread.state) && !thread.os_id.is_some_and(is_stopped))
                 .map(|thread| Seen {
                     run_state: thread.os_id.and_then(|tid| run_state(process.pid(), tid, stats)),
                     ..*thread
                 })
                 .collect();
-            let unstoppable = stop.as_ref().is_some_and(|stop| !stop.all_stopped());
-            if unstoppable || may_run(&awake, &gil).is_empty() {
-                break;
+            let ran = may_run(&unstopped, &gil);
+            let refused = stop.as_ref().is_some_and(|stop| {
+                to_stop.iter().any(|tid| !matches!(stop.outcome(*tid), Ok(()) | Err(StopError::Gone)))
+            });
+            let broken = samples.iter().any(|(_, sample)| sample.is_broken());
+            if (ran.is_empty() && !broken) || refused || round == ROUNDS {
+                for (_, sample) in &mut samples {
+                    sample.lost |= sample.os_id.is_some_and(|tid| ran.contains(&tid));
+                }
+                return Ok(merge_by_kernel_thread(samples));
             }
         }
-        Ok(merge_by_kernel_thread(samples))
+        Ok(Vec::new())
     }
 }
 
@@ -168,6 +192,16 @@ fn may_run(seen: &[Seen], gil: &GilState) -> Vec<u32> {
         .collect();
     running.dedup();
     running
+}
+
+/// Whether no thread can run bytecode: a frame changes only under a GIL, and each
+/// GIL is held by a thread that is stopped.
+fn stands_still(seen: &[Seen], gil: &GilState, is_stopped: impl Fn(u32) -> bool) -> bool {
+    let GilState::Held { holders, free: 0 } = gil else { return false };
+    holders.iter().all(|holder| {
+        let thread = seen.iter().find(|thread| thread.state.address == *holder);
+        thread.and_then(|thread| thread.os_id).is_some_and(&is_stopped)
+    })
 }
 
 /// All threads, with what the scheduler says of them.
@@ -189,17 +223,13 @@ fn see(
 /// The same while threads are stopped, when the scheduler would say only that:
 /// what it said before counts.
 fn see_again(attached: &Attached, process: &Process, before: &[Seen]) -> Result<Vec<Seen>, ReadError> {
-    let identity = |state: &ThreadState| (state.address, state.thread_id, state.native_thread_id);
     let states = threads_steadily(attached, process)?;
-    let seen = states.into_iter().map(|state| {
-        match before.iter().find(|seen| identity(&seen.state) == identity(&state)) {
-            Some(known) => Seen { state, ..*known },
-            // New since then, so it was running just now.
-            None => {
-                let os_id = attached.kernel_ids(process, process.memory(), &[state]).pop().flatten();
-                Seen { state, os_id, run_state: Some(RunState::Running) }
-            }
-        }
+    let ids = attached.kernel_ids(process, process.memory(), &states);
+    let seen = states.into_iter().zip(ids).map(|(state, os_id)| {
+        let known = before.iter().find(|seen| seen.os_id == os_id && seen.state.address == state.address);
+        // What is new since then was running just now.
+        let run_state = known.map_or(Some(RunState::Running), |known| known.run_state);
+        Seen { state, os_id, run_state }
     });
     Ok(seen.collect())
 }
@@ -231,7 +261,7 @@ impl Reader {
         seen: &[Seen],
         gil: &GilState,
         which: Which,
-        consistency: Consistency,
+        consistency: impl Fn(&Seen) -> Consistency,
     ) -> Vec<(usize, ThreadSample)> {
         let mut samples = Vec::new();
         for thread in seen {
@@ -240,12 +270,16 @@ impl Reader {
                 continue;
             }
             let owns_gil = match gil {
-                GilState::Held(holders) => Some(holders.contains(&thread.state.address)),
+                GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
                 GilState::Disabled | GilState::Unknown => None,
             };
-            let (frames, end, cut) = match consistency {
-                Consistency::Stopped => self.read_once(attached, memory, &thread.state),
-                Consistency::ReadTwice => self.read_twice(attached, memory, &thread.state),
+            let end = self.first.read(memory, &attached.layout, &thread.state);
+            let frames = resolve(memory, &attached.layout, &mut self.codes, &self.first.frames);
+            let changed = consistency(thread) == Consistency::ReadTwice && {
+                // Names were read between the two, so that a code object that was
+                // freed meanwhile shows as well.
+                let again = self.second.read(memory, &attached.layout, &thread.state);
+                again != end || self.second.frames != self.first.frames
             };
             let sample = ThreadSample {
                 os_id: thread.os_id,
@@ -254,50 +288,13 @@ impl Reader {
                 owns_gil,
                 frames,
                 end,
-                cut,
+                lost: changed || end == ChainEnd::Broken,
+                cut: self.first.is_cut,
             };
             samples.push((thread.state.interpreter_index, sample));
         }
         samples
     }
-
-    fn read_once(
-        &mut self,
-        attached: &Attached,
-        memory: &LiveMemory,
-        thread: &ThreadState,
-    ) -> (Vec<Frame>, ChainEnd, bool) {
-        let end = self.first.read(memory, &attached.layout, thread);
-        let frames = resolve(memory, &attached.layout, &mut self.codes, &self.first.frames);
-        (frames, end, false)
-    }
-
-    /// For threads that should stand still by themselves. Names are read between
-    /// the two, so that a code object that was freed meanwhile shows as well.
-    fn read_twice(
-        &mut self,
-        attached: &Attached,
-        memory: &LiveMemory,
-        thread: &ThreadState,
-    ) -> (Vec<Frame>, ChainEnd, bool) {
-        let (frames, end, _) = self.read_once(attached, memory, thread);
-        self.second.read(memory, &attached.layout, thread);
-        let same = same_from_the_base(&self.first.frames, &self.second.frames);
-        if same == self.first.frames.len() && same == self.second.frames.len() {
-            return (frames, end, false);
-        }
-        // The innermost of the frames that are the same may have been about to
-        // call or to return: it does not count either.
-        let kept = same.saturating_sub(1);
-        let base = &self.first.frames[self.first.frames.len() - kept..];
-        let frames = resolve(memory, &attached.layout, &mut self.codes, base);
-        (frames, end, true)
-    }
-}
-
-/// How many frames, counted from the outermost, are the same in both.
-fn same_from_the_base(one: &[RawFrame], other: &[RawFrame]) -> usize {
-    one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// One entry for each kernel thread. A thread that works for several interpreters
@@ -317,6 +314,7 @@ fn merge_by_kernel_thread(samples: Vec<(usize, ThreadSample)>) -> Vec<ThreadSamp
         frames.append(&mut known.frames);
         known.frames = frames;
         known.cut |= sample.cut;
+        known.lost |= sample.lost;
         known.owns_gil = match (known.owns_gil, sample.owns_gil) {
             (Some(one), Some(other)) => Some(one || other),
             (one, other) => one.or(other),

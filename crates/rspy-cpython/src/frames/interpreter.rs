@@ -11,6 +11,9 @@ use crate::layout::{InterpreterFrame, Layout};
 
 /// No frame's members of interest lie beyond this.
 const LONGEST: usize = 512;
+/// Most evaluation loops that are tried one below the other. Only the innermost
+/// one or two can be in between.
+const MAX_LOOPS: usize = 4;
 /// Largest chunk that is copied. Chunks are 16 KiB unless one frame needs more.
 const MAX_CHUNK: u64 = 16 << 20;
 
@@ -40,6 +43,12 @@ impl Chunks {
         })
     }
 
+    /// Whether `at` lies in the chunk at `chunk`, which was copied.
+    fn holds(&self, chunk: Address, at: Address) -> bool {
+        let copied = self.copied.iter().find(|(copied, ..)| *copied == chunk);
+        copied.is_some_and(|(_, _, size)| at.since(chunk).is_some_and(|offset| offset < *size as u64))
+    }
+
     /// Copies the chunk at `at`, as far as it can be read; answers the one below it.
     fn copy(&mut self, memory: &impl Memory, frame: &InterpreterFrame, at: Address) -> Option<Address> {
         let mut head = [0; 64];
@@ -60,58 +69,133 @@ impl Chunks {
     }
 }
 
-pub(super) fn follow(
-    memory: &impl Memory,
-    layout: &Layout,
-    frame: &InterpreterFrame,
-    thread: &ThreadState,
-    chunks: &mut Chunks,
-    frames: &mut Vec<RawFrame>,
-) -> Result<ChainEnd, ReadError> {
-    chunks.clear();
-    let mut next_chunk = thread.datastack_chunk(memory, layout)?;
-    let mut at = thread.current_frame(memory, layout)?;
-    let mut buffer = [0; LONGEST];
-    let mut seen = 0;
-    while !at.is_null() {
-        // Shims count too: a cycle of them would never end otherwise.
-        if seen == MAX_FRAMES {
-            return Ok(ChainEnd::TooLong);
-        }
-        seen += 1;
-        let len = frame.len.min(LONGEST);
-        // Chunks are copied one at a time, when the chain leaves the last one:
-        // a deep thread that is mostly the same costs what it must, no more.
-        if chunks.get(at, len).is_none() && at_chunk(memory, frame, next_chunk, at) {
-            next_chunk = chunks.copy(memory, frame, next_chunk).unwrap_or(Address::NULL);
-        }
-        let bytes = match chunks.get(at, len) {
-            Some(bytes) => bytes,
-            None => {
-                memory.read(at, &mut buffer[..len])?;
-                &buffer[..len]
+/// What a chain is followed in.
+pub(super) struct Walk<'w, M> {
+    pub(super) memory: &'w M,
+    pub(super) layout: &'w Layout,
+    pub(super) frame: &'w InterpreterFrame,
+    pub(super) thread: &'w ThreadState,
+    pub(super) chunks: &'w mut Chunks,
+}
+
+impl<M: Memory> Walk<'_, M> {
+    /// Reads the frames of the thread into `frames`; whether the innermost ones are
+    /// missing comes with how the chain ended.
+    ///
+    /// For an instant at the beginning and the end of an evaluation the pointers do
+    /// not form a chain, and a thread can be stopped in just that instant:
+    ///
+    /// - A new evaluation loop is linked before it knows its frame (3.11, 3.12): its
+    ///   `current_frame` is whatever the C stack held. What is beneath it is sound,
+    ///   and is the whole truth: the callee has not begun.
+    /// - A generator that yields is unlinked from its caller before the loop's
+    ///   `current_frame` is set back (3.12 and later). What the loop below says is
+    ///   sound, but this loop's frames beneath the generator are known only to a
+    ///   register: innermost frames are missing.
+    pub(super) fn read(&mut self, frames: &mut Vec<RawFrame>) -> Result<(ChainEnd, bool), ReadError> {
+        let Walk { memory, layout, thread, .. } = *self;
+        self.chunks.clear();
+        let top = thread.datastack_top(memory, layout)?;
+        let mut next_chunk = thread.datastack_chunk(memory, layout)?;
+        let newest_chunk = next_chunk;
+        let mut start = thread.start(memory, layout)?;
+        let mut is_cut = false;
+        for _ in 0..MAX_LOOPS {
+            frames.clear();
+            let end = self.follow(start.frame, &mut next_chunk, frames);
+            // The loop's link to the one below may not be set yet either.
+            let Ok(below) = start.below(memory, layout) else { break };
+            let is_linked = match below {
+                // A version without such loops, or the outermost one.
+                None => self.ends_at_root(frames),
+                Some(below) if below.frame.is_null() => {
+                    thread.is_root_cframe(layout, below.cframe) && self.ends_at_root(frames)
+                }
+                Some(below) => frames.iter().any(|frame| frame.address == below.frame),
+            };
+            let sound = is_linked && !(below.is_some() && self.is_popped(frames, newest_chunk, top));
+            if (sound && end.is_ok()) || end == Ok(ChainEnd::TooLong) {
+                return Ok((end?, is_cut));
             }
-        };
-        let fault = ReadError::Fault { at, len };
-        let owner = frame.owner.get(bytes).ok_or(fault)?;
-        let kind = match owner {
-            owner if frame.owner_shim.is_some_and(|shim| owner >= shim) => FrameKind::Shim,
-            owner if owner == frame.owner_generator => FrameKind::Generator,
-            _ => FrameKind::Function,
-        };
-        let executable = frame.executable.get(bytes).ok_or(fault)?;
-        frames.push(RawFrame {
-            address: at,
-            code: Address(executable.0 & !frame.executable_mask),
-            position: Position::Pointer {
-                instr: frame.instr.get(bytes).ok_or(fault)?,
-                tlbc_index: frame.tlbc_index.and_then(|field| field.get(bytes)).unwrap_or(0),
-            },
-            kind,
-        });
-        at = frame.previous.get(bytes).ok_or(fault)?;
+            let Some(below) = below else { return Ok((ChainEnd::Broken, true)) };
+            is_cut |= frames.len() == 1 && frames[0].kind == FrameKind::Generator;
+            start = below;
+        }
+        Ok((ChainEnd::Broken, true))
     }
-    Ok(ChainEnd::Root)
+
+    /// Whether the chain ends as a thread's does. From 3.12 on the outermost frame is
+    /// one of the interpreter's own; a generator always has a caller.
+    fn ends_at_root(&self, frames: &[RawFrame]) -> bool {
+        frames.last().is_none_or(|last| match self.frame.owner_shim {
+            Some(_) => last.kind == FrameKind::Shim,
+            None => last.kind != FrameKind::Generator,
+        })
+    }
+
+    /// Whether the innermost frame is an evaluation's first and lies where no frame
+    /// is any more: left over from an earlier evaluation. (A frame that was called by
+    /// Python code is popped before it is unlinked in 3.11, and is the right one.)
+    fn is_popped(&self, frames: &[RawFrame], newest_chunk: Address, top: Address) -> bool {
+        let [first, rest @ ..] = frames else { return false };
+        let is_first_of_evaluation = match self.frame.is_entry {
+            Some(is_entry) => is_entry.read(self.memory, first.address).unwrap_or(0) != 0,
+            None => rest.first().is_some_and(|caller| caller.kind == FrameKind::Shim),
+        };
+        is_first_of_evaluation && self.chunks.holds(newest_chunk, first.address) && first.address >= top
+    }
+
+    fn follow(
+        &mut self,
+        start: Address,
+        next_chunk: &mut Address,
+        frames: &mut Vec<RawFrame>,
+    ) -> Result<ChainEnd, ReadError> {
+        let Walk { memory, frame, .. } = *self;
+        let chunks = &mut *self.chunks;
+        let mut at = start;
+        let mut buffer = [0; LONGEST];
+        let mut seen = 0;
+        while !at.is_null() {
+            // Shims count too: a cycle of them would never end otherwise.
+            if seen == MAX_FRAMES {
+                return Ok(ChainEnd::TooLong);
+            }
+            seen += 1;
+            let len = frame.len.min(LONGEST);
+            // Chunks are copied one at a time, when the chain leaves the last one:
+            // a deep thread that is mostly the same costs what it must, no more.
+            if chunks.get(at, len).is_none() && at_chunk(memory, frame, *next_chunk, at) {
+                *next_chunk = chunks.copy(memory, frame, *next_chunk).unwrap_or(Address::NULL);
+            }
+            let bytes = match chunks.get(at, len) {
+                Some(bytes) => bytes,
+                None => {
+                    memory.read(at, &mut buffer[..len])?;
+                    &buffer[..len]
+                }
+            };
+            let fault = ReadError::Fault { at, len };
+            let owner = frame.owner.get(bytes).ok_or(fault)?;
+            let kind = match owner {
+                owner if frame.owner_shim.is_some_and(|shim| owner >= shim) => FrameKind::Shim,
+                owner if owner == frame.owner_generator => FrameKind::Generator,
+                _ => FrameKind::Function,
+            };
+            let executable = frame.executable.get(bytes).ok_or(fault)?;
+            frames.push(RawFrame {
+                address: at,
+                code: Address(executable.0 & !frame.executable_mask),
+                position: Position::Pointer {
+                    instr: frame.instr.get(bytes).ok_or(fault)?,
+                    tlbc_index: frame.tlbc_index.and_then(|field| field.get(bytes)).unwrap_or(0),
+                },
+                kind,
+            });
+            at = frame.previous.get(bytes).ok_or(fault)?;
+        }
+        Ok(ChainEnd::Root)
+    }
 }
 
 /// Whether `at` lies in the chunk at `chunk`.

@@ -60,6 +60,8 @@ pub enum ChainEnd {
     Unreadable(ReadError),
     /// At [`MAX_FRAMES`]: outer frames are missing.
     TooLong,
+    /// At a frame that cannot be a thread's outermost: nothing of the chain is known.
+    Broken,
 }
 
 /// The frames of one thread, and the storage to read them again without
@@ -68,8 +70,8 @@ pub enum ChainEnd {
 pub struct FrameChain {
     /// Innermost first.
     pub frames: Vec<RawFrame>,
-    /// Whether that is all of them.
-    pub end: Option<ChainEnd>,
+    /// The innermost frames are missing.
+    pub is_cut: bool,
     chunks: interpreter::Chunks,
 }
 
@@ -78,25 +80,20 @@ impl FrameChain {
     /// `thread` may be older than a stop. Answers how the chain ended.
     pub fn read(&mut self, memory: &impl Memory, layout: &Layout, thread: &ThreadState) -> ChainEnd {
         self.frames.clear();
-        let end = match self.follow(memory, layout, thread) {
-            Ok(end) => end,
-            Err(error) => ChainEnd::Unreadable(error),
-        };
-        self.end = Some(end);
-        end
-    }
-
-    fn follow(
-        &mut self,
-        memory: &impl Memory,
-        layout: &Layout,
-        thread: &ThreadState,
-    ) -> Result<ChainEnd, ReadError> {
-        match &layout.frames {
-            Frames::Object(frame) => object::follow(memory, layout, frame, thread, &mut self.frames),
+        let outcome = match &layout.frames {
+            Frames::Object(frame) => thread
+                .start(memory, layout)
+                .and_then(|start| Ok((object::follow(memory, frame, start.frame, &mut self.frames)?, false))),
             Frames::Interpreter(frame) => {
-                interpreter::follow(memory, layout, frame, thread, &mut self.chunks, &mut self.frames)
+                let chunks = &mut self.chunks;
+                interpreter::Walk { memory, layout, frame, thread, chunks }.read(&mut self.frames)
             }
+        };
+        let (end, is_cut) = outcome.unwrap_or_else(|error| (ChainEnd::Unreadable(error), false));
+        if end == ChainEnd::Broken {
+            self.frames.clear();
         }
+        self.is_cut = is_cut;
+        end
     }
 }

@@ -3,20 +3,18 @@
 use rspy_process::{Address, Memory, ReadError};
 
 use super::{ChainEnd, FrameKind, MAX_FRAMES, Position, RawFrame};
-use crate::interpreter::ThreadState;
-use crate::layout::{FrameObject, Layout};
+use crate::layout::FrameObject;
 
 /// No frame object's members of interest lie beyond this.
 const LONGEST: usize = 512;
 
 pub(super) fn follow(
     memory: &impl Memory,
-    layout: &Layout,
     frame: &FrameObject,
-    thread: &ThreadState,
+    start: Address,
     frames: &mut Vec<RawFrame>,
 ) -> Result<ChainEnd, ReadError> {
-    let mut at = thread.current_frame(memory, layout)?;
+    let mut at = start;
     let mut buffer = [0; LONGEST];
     let bytes = &mut buffer[..frame.len.min(LONGEST)];
     while !at.is_null() {

@@ -95,6 +95,7 @@ fn thread(t: &Table) -> Result<Thread, LayoutError> {
         Some("cframe") => CurrentFrame::Cframe {
             cframe: t.required("thread", "cframe")?,
             current_frame: t.required("cframe", "current_frame")?,
+            previous: t.required("cframe", "previous")?,
         },
         _ => return Err(LayoutError::Rule("current_frame")),
     };
@@ -106,7 +107,9 @@ fn thread(t: &Table) -> Result<Thread, LayoutError> {
         id: t.optional("thread", "id"),
         state: t.optional("thread", "state"),
         current_frame,
+        size: t.size("thread", "size")? as u64,
         datastack_chunk: t.optional("thread", "datastack_chunk"),
+        datastack_top: t.optional("thread", "datastack_top"),
         len: 0,
     };
     let (CurrentFrame::Thread(frame) | CurrentFrame::Cframe { cframe: frame, .. }) = current_frame;
@@ -171,12 +174,14 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                 owner: t.required("frame", "owner")?,
                 owner_generator: owner("owner_generator").ok_or(LayoutError::Rule("owner_generator"))?,
                 owner_shim: [owner("owner_cstack"), owner("owner_interpreter")].into_iter().flatten().min(),
+                is_entry: t.optional("frame", "is_entry"),
                 tlbc_index: t.optional("frame", "tlbc_index"),
                 chunk,
                 len: 0,
             };
             let mut ends =
                 vec![frame.previous.end(), frame.executable.end(), frame.instr.end(), frame.owner.end()];
+            ends.extend(frame.is_entry.map(|field| field.end()));
             ends.extend(frame.tlbc_index.map(|field| field.end()));
             frame.len = longest(&ends, "frame")?;
             Ok(Frames::Interpreter(frame))

@@ -95,8 +95,12 @@ pub struct Thread {
     pub current_frame: CurrentFrame,
     /// The chunk the innermost frames lie in, from 3.11.
     pub datastack_chunk: Option<Field<Address>>,
+    /// One past the innermost frame in that chunk, from 3.11.
+    pub datastack_top: Option<Field<Address>>,
     /// How much of the structure is read, in bytes.
     pub len: usize,
+    /// Its whole size, in bytes.
+    pub size: u64,
 }
 
 /// How a thread state leads to its innermost frame.
@@ -110,6 +114,8 @@ pub enum CurrentFrame {
         cframe: Field<Address>,
         /// Member of that structure.
         current_frame: Field<Address>,
+        /// The structure of the evaluation loop below, another member.
+        previous: Field<Address>,
     },
 }
 
@@ -178,6 +184,8 @@ pub struct InterpreterFrame {
     /// `owner` from this value on means a frame of the interpreter's own, which
     /// is no Python code (3.12 and later).
     pub owner_shim: Option<u8>,
+    /// Whether the frame was entered from C (3.11 only).
+    pub is_entry: Option<Field<u8>>,
     /// Which of the code's per-thread copies `instr` points into (free-threaded 3.14).
     pub tlbc_index: Option<Field<i32>>,
     /// The chunks of the data stack.
