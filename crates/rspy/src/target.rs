@@ -22,8 +22,9 @@ use rspy_process::{LiveMemory, Process, ReadError};
 const STOP_LIMIT: Duration = Duration::from_millis(250);
 
 /// How often a look is begun again because a thread that was not stopped may have
-/// run meanwhile.
-const ROUNDS: usize = 8;
+/// run meanwhile. 2.7 hands the GIL on every hundred instructions: there, every
+/// second stop comes too late.
+const ROUNDS: usize = 24;
 
 /// How a stack was kept from changing while it was read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -67,9 +68,12 @@ pub struct ThreadSample {
 }
 
 impl ThreadSample {
-    /// Whether it looks like an instant at which the frames form no chain.
+    /// Whether it changed while it was read, or looks like an instant at which the
+    /// frames form no chain.
     fn is_broken(&self) -> bool {
-        self.end == ChainEnd::Broken || self.frames.iter().any(|frame| matches!(frame, Frame::Unknown(_)))
+        self.lost
+            || self.end == ChainEnd::Broken
+            || self.frames.iter().any(|frame| matches!(frame, Frame::Unknown(_)))
     }
 }
 

@@ -5,12 +5,14 @@
 
 use rspy_process::{Address, Memory, ReadError};
 
-use super::{ChainEnd, FrameKind, MAX_FRAMES, Position, RawFrame};
+use super::{ChainEnd, FrameKind, Loops, MAX_FRAMES, Position, RawFrame};
 use crate::interpreter::ThreadState;
 use crate::layout::{InterpreterFrame, Layout};
 
 /// No frame's members of interest lie beyond this.
 const LONGEST: usize = 512;
+/// The largest `owner` of any version (`FRAME_OWNED_BY_CSTACK` in 3.14).
+const LAST_OWNER: u8 = 4;
 /// Most evaluation loops that are tried one below the other. Only the innermost
 /// one or two can be in between.
 const MAX_LOOPS: usize = 4;
@@ -114,10 +116,10 @@ impl<M: Memory> Walk<'_, M> {
                 Some(below) => frames.iter().any(|frame| frame.address == below.frame),
             };
             let sound = is_linked && !(below.is_some() && self.is_popped(frames, newest_chunk, top));
-            if (sound && end.is_ok()) || end == Ok(ChainEnd::TooLong) {
+            if (sound && end == Ok(ChainEnd::Root)) || end == Ok(ChainEnd::TooLong) {
                 return Ok((end?, is_cut));
             }
-            let Some(below) = below else { return Ok((ChainEnd::Broken, true)) };
+            let Some(below) = below else { return end.map(|_| (ChainEnd::Broken, true)) };
             is_cut |= frames.len() == 1 && frames[0].kind == FrameKind::Generator;
             start = below;
         }
@@ -156,12 +158,16 @@ impl<M: Memory> Walk<'_, M> {
         let mut at = start;
         let mut buffer = [0; LONGEST];
         let mut seen = 0;
+        let mut loops = Loops::default();
         while !at.is_null() {
             // Shims count too: a cycle of them would never end otherwise.
             if seen == MAX_FRAMES {
                 return Ok(ChainEnd::TooLong);
             }
             seen += 1;
+            if loops.closes(at) || !at.is_plausible() || !at.0.is_multiple_of(8) {
+                return Ok(ChainEnd::Broken);
+            }
             let len = frame.len.min(LONGEST);
             // Chunks are copied one at a time, when the chain leaves the last one:
             // a deep thread that is mostly the same costs what it must, no more.
@@ -177,6 +183,9 @@ impl<M: Memory> Walk<'_, M> {
             };
             let fault = ReadError::Fault { at, len };
             let owner = frame.owner.get(bytes).ok_or(fault)?;
+            if owner > LAST_OWNER {
+                return Ok(ChainEnd::Broken);
+            }
             let kind = match owner {
                 owner if frame.owner_shim.is_some_and(|shim| owner >= shim) => FrameKind::Shim,
                 owner if owner == frame.owner_generator => FrameKind::Generator,

@@ -64,6 +64,32 @@ pub enum ChainEnd {
     Broken,
 }
 
+/// Notices when a chain comes back to a frame it has passed (Brent's algorithm), so
+/// that one which is no chain costs a few reads, not [`MAX_FRAMES`]: the target may
+/// stand still meanwhile.
+#[derive(Default)]
+struct Loops {
+    marked: Address,
+    since_mark: usize,
+    next_mark: usize,
+}
+
+impl Loops {
+    /// Whether `at` closes a loop.
+    fn closes(&mut self, at: Address) -> bool {
+        if at == self.marked {
+            return true;
+        }
+        self.since_mark += 1;
+        if self.since_mark > self.next_mark {
+            self.marked = at;
+            self.next_mark = self.since_mark * 2;
+            self.since_mark = 0;
+        }
+        false
+    }
+}
+
 /// The frames of one thread, and the storage to read them again without
 /// allocating.
 #[derive(Default)]
@@ -95,5 +121,26 @@ impl FrameChain {
         }
         self.is_cut = is_cut;
         end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_are_noticed_soon_wherever_they_begin() {
+        for (lead, length) in [(0, 1), (0, 2), (5, 1), (5, 7), (100, 64)] {
+            let mut loops = Loops::default();
+            let chain = (0..lead).chain((0..).map(|n| lead + n % length));
+            let steps = chain.take(10_000).position(|n| loops.closes(Address(4096 + n * 8)));
+            assert!(steps.is_some_and(|steps| steps < 4 * (lead + length) as usize + 8), "{lead} {length}");
+        }
+    }
+
+    #[test]
+    fn a_chain_without_loops_is_none() {
+        let mut loops = Loops::default();
+        assert!(!(0..100_000u64).any(|n| loops.closes(Address(4096 + n * 8))));
     }
 }

@@ -2,7 +2,7 @@
 
 use rspy_process::{Address, Memory, ReadError};
 
-use super::{ChainEnd, FrameKind, MAX_FRAMES, Position, RawFrame};
+use super::{ChainEnd, FrameKind, Loops, MAX_FRAMES, Position, RawFrame};
 use crate::layout::FrameObject;
 
 /// No frame object's members of interest lie beyond this.
@@ -16,10 +16,14 @@ pub(super) fn follow(
 ) -> Result<ChainEnd, ReadError> {
     let mut at = start;
     let mut buffer = [0; LONGEST];
+    let mut loops = Loops::default();
     let bytes = &mut buffer[..frame.len.min(LONGEST)];
     while !at.is_null() {
         if frames.len() == MAX_FRAMES {
             return Ok(ChainEnd::TooLong);
+        }
+        if loops.closes(at) {
+            return Ok(ChainEnd::Broken);
         }
         memory.read(at, bytes)?;
         let fault = ReadError::Fault { at, len: frame.len };
