@@ -21,6 +21,7 @@ pub mod stacks;
 pub mod target;
 pub mod tear;
 
+use interpreters::Interpreter;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What a test and everything it is made of returns; the error says what is wrong in a sentence or a few lines.
@@ -29,6 +30,22 @@ pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 /// A test named `name`.
 pub fn test(name: impl Into<String>, body: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
     Trial::test(name, move || body().map_err(|error| Failed::from(error.to_string())))
+}
+
+/// What is tested on several interpreters.
+pub type Body = fn(&Interpreter) -> Outcome;
+
+/// Each of `tests` on each of the interpreters with these `labels`, named `TEST::INTERPRETER`.
+pub fn on_each(labels: &[&str], tests: &[(&str, Body)]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let all = interpreters::all();
+    for interpreter in all.iter().filter(|interpreter| labels.contains(&interpreter.label.as_str())) {
+        for (name, body) in tests {
+            let (body, interpreter) = (*body, interpreter.clone());
+            trials.push(test(format!("{name}::{}", interpreter.label), move || body(&interpreter)));
+        }
+    }
+    trials
 }
 
 /// Runs `tests` as the command line says, and exits.

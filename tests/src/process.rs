@@ -66,6 +66,14 @@ pub fn state(process: u32, thread: u32) -> Option<char> {
     stat.get(stat.rfind(')')? + 2..)?.chars().next()
 }
 
+/// The processor time a thread has used, in the kernel's clock ticks.
+pub fn ticks(process: u32, thread: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).ok()?;
+    // The state is the third field; the times in user and in system mode are the 14th and the 15th.
+    let mut times = stat.get(stat.rfind(')')? + 2..)?.split_whitespace().skip(11).map(str::parse::<u64>);
+    Some(times.next()?.ok()? + times.next()?.ok()?)
+}
+
 /// The number of the system call a thread sleeps in, and its first argument.
 pub fn system_call(process: u32, thread: u32) -> Option<(u32, u64)> {
     let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/syscall")).ok()?;

@@ -10,6 +10,12 @@ use crate::target::{Frame, Target, Thread};
 /// The frame that stands for innermost frames that are not known.
 pub const CUT: &str = "[cut]";
 
+/// How the frame begins that stands for a whole stack that could not be read.
+pub const LOST: &str = "[lost";
+
+/// The frame that stands for outermost frames that are not known.
+pub const TRUNCATED: &str = "[truncated]";
+
 /// A thread in the JSON of `rspy dump`.
 #[derive(Debug, Deserialize)]
 pub struct DumpThread {
@@ -197,14 +203,14 @@ impl Profile {
     }
 }
 
-/// Reads `name (file:line)`; whatever has another form is all name.
+/// Reads `name (file:line)`, or `name (file)` where the line is not known; anything else is all name.
 fn parse_frame(text: &str) -> Seen {
-    let parse = || {
-        let (name, rest) = text.strip_suffix(')')?.rsplit_once(" (")?;
-        let (filename, line) = rest.rsplit_once(':')?;
-        Some(Seen { name: name.to_owned(), filename: filename.to_owned(), line: Some(line.parse().ok()?) })
+    let Some((name, place)) = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) else {
+        return Seen { name: text.to_owned(), ..Seen::default() };
     };
-    parse().unwrap_or_else(|| Seen { name: text.to_owned(), ..Seen::default() })
+    let line = place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+    let (filename, line) = line.map_or((place, None), |(file, line)| (file, Some(line)));
+    Seen { name: name.to_owned(), filename: filename.to_owned(), line }
 }
 
 /// Compares a recording with the testimony: every stack is one of the target's, every thread was seen. Idle threads

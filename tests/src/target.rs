@@ -155,7 +155,8 @@ impl Target {
         Ok(target)
     }
 
-    /// Waits until every idle thread sleeps and the first one does so in read(0).
+    /// Waits until every idle thread sleeps and the first one does so in read(0), and after that every other thread
+    /// has run for a while: then it has whatever the idle ones had until they slept, as the GIL.
     fn settle(&self) -> Outcome {
         const READ: u32 = 0;
         for (index, thread) in self.testimony.threads.iter().enumerate().filter(|(_, thread)| thread.idle) {
@@ -165,6 +166,11 @@ impl Target {
                         && (index > 0 || process::system_call(self.pid, id) == Some((READ, 0)))
                 })
             })?;
+        }
+        for thread in self.testimony.threads.iter().filter(|thread| !thread.idle) {
+            let ticks = || process::ticks(self.pid, self.kernel_thread(thread)?);
+            let before = ticks();
+            process::wait_until("every busy thread runs", || ticks() >= before.map(|before| before + 2))?;
         }
         Ok(())
     }

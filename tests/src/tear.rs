@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use crate::Outcome;
-use crate::stacks::{CUT, Profile, Seen};
+use crate::stacks::{CUT, LOST, Profile, Seen, TRUNCATED};
 
 /// What `law.json` says: which functions there are, and which line of each can call which others.
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,10 @@ struct Function {
     name: String,
     lines: HashSet<u32>,
     calls: HashMap<u32, HashSet<String>>,
+    /// Whether it can be the innermost frame.
     innermost: bool,
+    /// Whether it has instructions that belong to no line.
+    lineless: bool,
 }
 
 /// The law of one target.
@@ -39,6 +42,8 @@ pub struct Verdict {
     pub whole: u64,
     /// Samples whose innermost frames are said to be unknown, the rest legal.
     pub cut: u64,
+    /// Samples whose stack, or whose root, is said to be unknown.
+    pub lost: u64,
     /// Samples that cannot have been, each stack with what is wrong and how often it came.
     pub illegal: Vec<(String, u64)>,
     /// The functions seen.
@@ -52,6 +57,12 @@ struct Place<'a> {
     line: u32,
     /// Which of the functions made of the same text it is.
     number: Option<u32>,
+}
+
+impl Place<'_> {
+    fn calls(&self, function: &Function) -> bool {
+        self.function.calls.get(&self.line).is_some_and(|called| called.contains(&function.key))
+    }
 }
 
 impl Law {
@@ -73,6 +84,10 @@ impl Law {
     /// Judges every stack of a recording.
     pub fn judge(&self, profile: &Profile, verdict: &mut Verdict) {
         for (stack, count) in &profile.stacks {
+            if is_lost(stack) {
+                verdict.lost += count;
+                continue;
+            }
             match self.judge_stack(stack, &mut verdict.seen) {
                 Ok(()) if stack[0].name == CUT => verdict.cut += count,
                 Ok(()) => verdict.whole += count,
@@ -91,19 +106,19 @@ impl Law {
     fn judge_stack(&self, stack: &[Seen], seen: &mut HashSet<String>) -> Result<(), String> {
         let is_cut = stack.first().is_some_and(|frame| frame.name == CUT);
         let known = &stack[usize::from(is_cut)..];
-        let places: Vec<Place<'_>> = known.iter().map(|frame| self.place(frame)).collect::<Result<_, _>>()?;
-        let (Some(innermost), Some(root)) = (places.first(), places.last()) else {
+        let mut places: Vec<Place<'_>> = Vec::new();
+        for frame in known.iter().rev() {
+            places.push(self.place(frame, places.last())?);
+        }
+        let (Some(root), Some(innermost)) = (places.first(), places.last()) else {
             return if is_cut { Ok(()) } else { Err("an empty stack".to_owned()) };
         };
         if !self.statutes.roots.contains(&root.function.key) {
             return Err(format!("{} cannot be a root", root.function.key));
         }
         for pair in places.windows(2) {
-            let (callee, caller) = (&pair[0], &pair[1]);
-            let called = caller.function.calls.get(&caller.line);
-            let is_legal = called.is_some_and(|called| called.contains(&callee.function.key))
-                && (caller.number.is_none() || caller.number == callee.number);
-            if !is_legal {
+            let (caller, callee) = (&pair[0], &pair[1]);
+            if !caller.calls(callee.function) || (caller.number.is_some() && caller.number != callee.number) {
                 let (caller, callee) = (&caller.function.key, &callee.function.key);
                 return Err(format!("{caller} does not call {callee} there"));
             }
@@ -118,35 +133,53 @@ impl Law {
         Ok(())
     }
 
-    fn place(&self, frame: &Seen) -> Result<Place<'_>, String> {
-        let line = frame.line.ok_or_else(|| format!("{frame} has no line"))?;
+    /// Which function `frame` is, and where in it. Without a line the name alone may not tell, but the caller does.
+    fn place(&self, frame: &Seen, caller: Option<&Place<'_>>) -> Result<Place<'_>, String> {
         let number = frame.filename.strip_prefix("<made ").and_then(|rest| rest.strip_suffix('>'));
         if let Some(number) = number.and_then(|number| number.parse::<u32>().ok()) {
-            return self.made(frame, line, number);
+            return self.made(frame, number);
         }
         if !frame.filename.ends_with("churn.py") {
             return Err(format!("{frame} is in another file"));
         }
-        let index = self.by_line.get(&(frame.name.clone(), line));
-        let index = index.ok_or_else(|| format!("{frame} is no line of that function"))?;
-        Ok(Place { function: &self.statutes.functions[*index], line, number: None })
+        let functions = &self.statutes.functions;
+        let function = match frame.line.filter(|line| *line > 0) {
+            Some(line) => self.by_line.get(&(frame.name.clone(), line)).map(|index| &functions[*index]),
+            None => functions.iter().find(|function| {
+                function.name == frame.name
+                    && function.lineless
+                    && caller.is_none_or(|caller| caller.calls(function))
+            }),
+        };
+        let function = function.ok_or_else(|| format!("{frame} is no line of that function"))?;
+        Ok(Place { function, line: frame.line.unwrap_or(0), number: None })
     }
 
     /// A function of the file `<made NUMBER>`, whose text begins after NUMBER modulo `period` empty lines.
-    fn made(&self, frame: &Seen, line: u32, number: u32) -> Result<Place<'_>, String> {
+    fn made(&self, frame: &Seen, number: u32) -> Result<Place<'_>, String> {
         let is_named = |function: &&Function| function.name.replace('@', &number.to_string()) == frame.name;
         let function = self.statutes.made.iter().find(is_named);
         let function = function.ok_or_else(|| format!("{frame}: the name belongs to another file"))?;
-        match line.checked_sub(number % self.statutes.period) {
-            Some(line) if function.lines.contains(&line) => {
-                Ok(Place { function, line, number: Some(number) })
-            }
-            // The body of a module stands at line 1 before its first statement, however far that is.
-            _ if function.name == "<module>" && line <= 1 => {
-                Ok(Place { function, line, number: Some(number) })
-            }
-            _ => Err(format!("{frame} is no line of that function")),
+        let line = frame.line.unwrap_or(0);
+        let shifted = line.saturating_sub(number % self.statutes.period);
+        // The body of a module stands at its line 0 or 1 before the first statement, however far that is.
+        let is_line = function.lines.contains(&shifted)
+            || (line == 0 && function.lineless)
+            || (line <= 1 && function.name == "<module>");
+        if is_line {
+            Ok(Place { function, line: shifted, number: Some(number) })
+        } else {
+            Err(format!("{frame} is no line of that function"))
         }
+    }
+}
+
+/// Whether the stack says that it is not known: as a whole, or its root.
+fn is_lost(stack: &[Seen]) -> bool {
+    match stack {
+        [only] => only.name.starts_with(LOST) || only.name == TRUNCATED,
+        [.., root] => root.name == TRUNCATED,
+        [] => false,
     }
 }
 
@@ -161,7 +194,7 @@ fn describe(stack: &[Seen], reason: &str) -> String {
 impl Verdict {
     /// The number of samples judged.
     pub fn samples(&self) -> u64 {
-        self.whole + self.cut + self.illegal_samples()
+        self.whole + self.cut + self.lost + self.illegal_samples()
     }
 
     /// The number of samples that cannot have been.
@@ -172,10 +205,11 @@ impl Verdict {
     /// A line of numbers, then the illegal stacks that came most often.
     pub fn report(&self) -> String {
         let mut text = format!(
-            "{} samples: {} whole, {} cut, {} illegal; {} functions seen",
+            "{} samples: {} whole, {} cut, {} lost, {} illegal; {} functions seen",
             self.samples(),
             self.whole,
             self.cut,
+            self.lost,
             self.illegal_samples(),
             self.seen.len()
         );
@@ -185,5 +219,72 @@ impl Verdict {
             let _ = write!(text, "\n  {count} times: {stack}");
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAW: &str = r#"{
+        "functions": [
+            {"key": "<module>", "name": "<module>", "lines": [1, 9], "calls": {"9": ["main"]},
+             "innermost": false, "lineless": false},
+            {"key": "main", "name": "main", "lines": [2, 3, 4], "calls": {"3": ["leaf"], "4": ["made:a"]},
+             "innermost": true, "lineless": false},
+            {"key": "leaf", "name": "leaf", "lines": [5, 6], "calls": {}, "innermost": true, "lineless": true},
+            {"key": "other", "name": "leaf", "lines": [7], "calls": {}, "innermost": true, "lineless": true}
+        ],
+        "made": [
+            {"key": "made:a", "name": "made_@_a", "lines": [1, 2], "calls": {"2": ["made:b"]},
+             "innermost": true, "lineless": false},
+            {"key": "made:b", "name": "made_@_b", "lines": [3], "calls": {}, "innermost": true, "lineless": false}
+        ],
+        "period": 50,
+        "roots": ["<module>"]
+    }"#;
+
+    fn judged(stack: &str) -> Verdict {
+        let mut verdict = Verdict::default();
+        let profile = Profile::parse(&format!("{stack} 1")).expect("a collapsed stack");
+        Law::parse(LAW).expect("a law").judge(&profile, &mut verdict);
+        verdict
+    }
+
+    #[test]
+    fn accepts_what_the_law_allows() {
+        for stack in [
+            "<module> (churn.py:9);main (churn.py:2)",
+            "<module> (churn.py:9);main (churn.py:3);leaf (churn.py:6)",
+            "<module> (churn.py:9);main (churn.py:3);leaf (churn.py)",
+            "<module> (churn.py:9);main (churn.py:4);made_101_a (<made 101>:3);made_101_b (<made 101>:4)",
+        ] {
+            assert_eq!(judged(stack).whole, 1, "{stack}");
+        }
+        for stack in ["[cut]", "<module> (churn.py:9);main (churn.py:3);[cut]"] {
+            assert_eq!(judged(stack).cut, 1, "{stack}");
+        }
+        assert_eq!(judged("[lost: gone]").lost, 1);
+        assert_eq!(judged("[truncated];leaf (churn.py:6)").lost, 1);
+    }
+
+    #[test]
+    fn finds_what_cannot_have_been() {
+        for stack in [
+            "main (churn.py:2)",
+            "<module> (churn.py:9)",
+            "<module> (churn.py:1);main (churn.py:2)",
+            "<module> (churn.py:9);main (churn.py:2);leaf (churn.py:6)",
+            "<module> (churn.py:9);main (churn.py:3);leaf (churn.py:7)",
+            "<module> (churn.py:9);main (churn.py:2);[cut]",
+            "<module> (churn.py:9);main (churn.py:3);leaf (churn.py:6);[cut]",
+            "<module> (churn.py:9);main (churn.py:3);[lost: gone]",
+            "<module> (churn.py:9);main (churn.py:3);leaf (other.py:6)",
+            "<module> (churn.py:9);main (churn.py:4);made_7_a (<made 8>:9)",
+            "<module> (churn.py:9);main (churn.py:4);made_7_a (<made 7>:1)",
+            "<module> (churn.py:9);main (churn.py:4);made_7_a (<made 7>:9);made_8_b (<made 8>:11)",
+        ] {
+            assert_eq!(judged(stack).illegal_samples(), 1, "{stack}");
+        }
     }
 }

@@ -383,6 +383,11 @@ def lines_of(code):
     return sorted(set(line for _, line in dis.findlinestarts(code) if line) | {code.co_firstlineno})
 
 
+def is_lineless(code):
+    """Whether some instructions belong to no line; a generator stands at one before its first step."""
+    return hasattr(code, 'co_lines') and any(not line for _, _, line in code.co_lines())
+
+
 def inside(code, prefix=''):
     """`code` and every code object in it, each with its qualified name."""
     name = prefix + code.co_name
@@ -412,12 +417,12 @@ def law():
         functions.append({'key': key, 'name': getattr(code, 'co_qualname', code.co_name), 'lines': lines_of(code),
                           'calls': dict((line, called) for line, called in calls.items() if called),
                           # Once the target has said that it is ready, its main program is always in a call.
-                          'innermost': key != '<module>'})
+                          'innermost': key != '<module>', 'lineless': is_lineless(code)})
     made = []
     for name, code in inside(compile(MADE.replace('@', '0'), '<made>', 'exec')):
         letter = name.split('_')[-1]
         made.append({'key': 'made:' + letter, 'name': name.replace('_0_', '_@_'), 'lines': lines_of(code),
-                     'calls': MADE_CALLS.get(letter, {}), 'innermost': True})
+                     'calls': MADE_CALLS.get(letter, {}), 'innermost': True, 'lineless': is_lineless(code)})
     return {'functions': functions, 'made': made, 'period': PERIOD,
             'roots': ['<module>', 'watch', 'worker', 'brief_thread']}
 

@@ -14,6 +14,10 @@ except ImportError:
 from witness import arrive, ready
 
 
+# In threading.Condition.wait; it acquires the lock once before, less indented, and does not block there.
+BLOCKING = ' ' * 16 + 'waiter.acquire()'
+
+
 class Worker(object):
     def wait_for_lock(self):
         lock.acquire(arrive(True))
@@ -32,12 +36,12 @@ def receive():
 
 
 def wait_for_event():
-    arrive(inside='wait', text='acquire')
+    arrive(inside='wait', text=BLOCKING)
     event.wait()
 
 
 def take_from_queue():
-    arrive(inside='wait', text='acquire')
+    arrive(inside='wait', text=BLOCKING)
     queue.Queue().get()
 
 

@@ -19,14 +19,17 @@ import time
 from testimony import name_of, report, stack_of, tell
 
 try:
-    from thread import get_ident
+    from thread import allocate_lock, get_ident
 except ImportError:
-    from _thread import get_ident
+    from _thread import allocate_lock, get_ident
 
 HERE = os.path.abspath(__file__).replace('.pyc', '.py')
 DEADLINE = 60
 
 places = {}
+# Held until the testimony has been given.
+told = allocate_lock()
+told.acquire()
 
 
 class Place(object):
@@ -131,7 +134,7 @@ def ready(threads=0, value=0, then=None):
 
 def watch():
     """The body of a thread that testifies for the busy or sleeping main thread and ends the process with stdin."""
-    os.read(ready(1), 1)
+    os.read(ready(1, then=told.release), 1)
     os._exit(0)
 
 

@@ -131,6 +131,9 @@ impl Scenario {
         let dump = rspy::dump(target.pid)?;
         compare_dump(&target, &dump)?;
         let Some(holder) = self.holder.filter(|_| target.testimony.gil) else { return Ok(()) };
+        if matches!(holder, Holder::TheRunning) && interpreter.minor() == (2, 7) {
+            return Ok(()); // it lets go of the GIL for an instant every hundred instructions
+        }
         for (index, thread) in target.testimony.threads.iter().enumerate() {
             let holds = match holder {
                 Holder::Nobody => false,
