@@ -1,7 +1,7 @@
 """work.py MODE: does one unit of work for each byte that comes on stdin and answers it with a byte.
 
 When stdin ends it prints one line of JSON with everything that went wrong, and exits with 0. Modes: compute, threads,
-fork (with a SIGCHLD handler), spawn (vfork where Python uses it), exec, timers, waits, signals.
+fork (with a SIGCHLD handler), spawn (vfork where Python uses it), exec, timers, asleep, signals.
 """
 import ctypes
 import errno
@@ -21,6 +21,8 @@ counts = {}
 noted = []
 TIMERS = {signal.SIGALRM: signal.ITIMER_REAL, signal.SIGVTALRM: signal.ITIMER_VIRTUAL,
           signal.SIGPROF: signal.ITIMER_PROF}
+# System calls of Linux on x86-64: gettid, epoll_wait and epoll_pwait.
+GETTID, EPOLL_WAITS = 186, ('232', '281')
 
 
 def add(x):
@@ -74,16 +76,38 @@ def spawn():
             wrong.append('the command ended with %d' % status)
 
 
-def waits():
-    """Waits that the kernel does not restart: whoever stops a thread in one of them makes it return too early."""
+def asleep():
+    compute()
+
+
+def fall_asleep():
+    """A thread waits in a call that the kernel does not restart, until its end wakes it: whoever stops a sleeping
+    thread makes it return too early."""
     libc = ctypes.CDLL(None, use_errno=True)
     epoll = select.epoll()
-    event = ctypes.create_string_buffer(16)
-    for _ in range(5):
-        compute(300)
-        if libc.epoll_wait(epoll.fileno(), event, 1, 1) == -1:
+    pipe = os.pipe()
+    epoll.register(pipe[0], select.EPOLLIN)
+    ids = []
+
+    def wait():
+        ids.append(libc.syscall(GETTID))
+        if libc.epoll_wait(epoll.fileno(), ctypes.create_string_buffer(16), 1, -1) == -1:
             wrong.append('epoll_wait: ' + errno.errorcode[ctypes.get_errno()])
-    epoll.close()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not ids or not is_in_epoll_wait(ids[0]):
+        pass
+
+    def wake():
+        os.write(pipe[1], b'x')
+        thread.join()
+    return wake
+
+
+def is_in_epoll_wait(thread):
+    with open('/proc/self/task/%d/syscall' % thread) as call:
+        return call.read().split()[0] in EPOLL_WAITS
 
 
 def timers():
@@ -133,6 +157,7 @@ def main():
     if MODE == 'fork':
         counts[signal.SIGCHLD] = 0
         signal.signal(signal.SIGCHLD, count)
+    wake = fall_asleep() if MODE == 'asleep' else lambda: None
     if 'again' in sys.argv:
         os.write(1, b'.')
     else:
@@ -140,6 +165,7 @@ def main():
     while through_signals(os.read, 0, 1):
         unit()
         through_signals(os.write, 1, b'.')
+    wake()
     for number, times in counts.items():
         if number in TIMERS:
             signal.setitimer(TIMERS[number], 0)

@@ -66,7 +66,7 @@ fn look(process: &Process, attached: &Attached, memory: &impl Memory, target: &T
         }
         let end = chain.read(memory, &attached.layout, thread);
         let frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
-        compare(expected, &frames, end)?;
+        compare(expected, &frames, end, chain.is_cut)?;
     }
     Ok(())
 }
@@ -87,22 +87,18 @@ fn naming(interpreter: &Interpreter) -> Outcome {
     })
 }
 
-fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd) -> Outcome {
+fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd, is_cut: bool) -> Outcome {
     let mut rest = expected.stacks[0].iter();
-    let is_unknown = |frame: &stack::Frame| matches!(frame, stack::Frame::Unknown(_));
+    let has_gaps = is_cut || frames.iter().any(|frame| matches!(frame, stack::Frame::Unknown(_)));
     for frame in frames {
         let stack::Frame::Python { code, .. } = frame else { continue };
         let line = frame.location().line;
         let mut is_this = |expected: &Frame| {
             *code.name == *expected.name && *code.filename == *expected.filename && expected.allows(line)
         };
-        // Where a frame is unknown, one of the thread's may be missing; or none, since the interpreter's own frames
+        // Where a frame is unknown, one of the thread's may be missing, and with a cut the innermost; or none, since the interpreter's own frames
         // are hidden only if they can be told.
-        let found = if frames.iter().any(is_unknown) {
-            rest.any(&mut is_this)
-        } else {
-            rest.next().is_some_and(&mut is_this)
-        };
+        let found = if has_gaps { rest.any(&mut is_this) } else { rest.next().is_some_and(&mut is_this) };
         if !found {
             return Err(
                 format!("{} ({}:{line:?}) is shown in the wrong place", code.name, code.filename).into()
@@ -110,7 +106,7 @@ fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd) -> Outcome
         }
     }
     match rest.count() {
-        missing @ 1.. if end == ChainEnd::Root && !frames.iter().any(is_unknown) => {
+        missing @ 1.. if end == ChainEnd::Root && !has_gaps => {
             Err(format!("{missing} frames are missing, and nothing says so").into())
         }
         _ => Ok(()),

@@ -49,11 +49,11 @@ impl CodeInfo {
         location(self.encoding, &self.line_table, self.first_line, offset)
     }
 
-    /// Code that CPython itself makes to call `__init__` after `__new__`
-    /// (`_Py_InitCleanup`, 3.12 and later): named after itself in a file that
-    /// cannot be, and no code of the program's.
-    pub fn is_init_cleanup(&self) -> bool {
-        &*self.filename == "__init__" && &*self.name == "__init__"
+    /// Code of CPython's own, no code of the program's, named after itself in a file
+    /// that cannot be: what calls `__init__` after `__new__` (`_Py_InitCleanup`, 3.12
+    /// and later) and what stands between C and Python (`interpreter_trampoline`).
+    pub fn is_interpreters_own(&self) -> bool {
+        matches!((&*self.filename, &*self.name), ("__init__", "__init__") | ("<shim>", _))
     }
 }
 

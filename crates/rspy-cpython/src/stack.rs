@@ -54,7 +54,7 @@ pub fn resolve(
             Err(error) => return Some(Frame::Unknown(error)),
         };
         let offset = offset(memory, layout, frame, &code);
-        let hidden = code.is_init_cleanup() || is_incomplete(frame, &code, offset);
+        let hidden = code.is_interpreters_own() || is_incomplete(frame, &code, offset);
         (!hidden).then_some(Frame::Python { code, offset })
     });
     frames.collect()

@@ -7,7 +7,7 @@
 //! own counts differently than we do: its ids are translated.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rspy_process::{Address, Memory, Process, threads, word};
 
@@ -16,6 +16,8 @@ use crate::interpreter::ThreadState;
 /// How much of the C library's thread structure is searched, in bytes (glibc's
 /// is 2,304 bytes long, with the id at 720; musl's 200, with the id at 48).
 const SEARCHED: usize = 2304;
+/// Where glibc has the id on x86-64 (`nptl_db` calls it `pthread_tid`).
+const GLIBC: usize = 720;
 
 /// Finds kernel threads; remembers what it has learnt.
 #[derive(Default)]
@@ -84,12 +86,16 @@ impl State {
         self.from_own.get(&thread.native_thread_id?).copied()
     }
 
-    /// The first place where every thread's structure holds the id of a thread.
+    /// The first place where every thread's structure holds the id of a thread, each
+    /// another one. Where ids are small, as in a pid namespace, other numbers look
+    /// like ids too: the usual place is tried first.
     fn find_offset(&self, memory: &impl Memory, states: &[ThreadState]) -> Option<usize> {
-        let structures: Vec<Vec<u8>> = states
-            .iter()
-            .filter_map(|thread| {
-                let at = Address(thread.thread_id);
+        // A thread that works for several interpreters has one structure.
+        let addresses: HashSet<u64> = states.iter().map(|thread| thread.thread_id).collect();
+        let structures: Vec<Vec<u8>> = addresses
+            .into_iter()
+            .filter_map(|address| {
+                let at = Address(address);
                 // The main thread's may end with its mapping.
                 [SEARCHED, 1024, 256].iter().find_map(|len| memory.bytes(at, *len).ok())
             })
@@ -97,9 +103,13 @@ impl State {
         if structures.is_empty() {
             return None;
         }
-        let holds_id = |structure: &[u8], offset: usize| {
-            word(structure, offset, 4).is_some_and(|word| self.from_own.contains_key(&(word as u32)))
+        let id = |structure: &[u8], offset: usize| {
+            word(structure, offset, 4).map(|word| word as u32).filter(|id| self.from_own.contains_key(id))
         };
-        (0..SEARCHED).step_by(4).find(|offset| structures.iter().all(|s| holds_id(s, *offset)))
+        let holds_ids = |offset: &usize| {
+            let ids: Option<HashSet<u32>> = structures.iter().map(|s| id(s, *offset)).collect();
+            ids.is_some_and(|ids| ids.len() == structures.len())
+        };
+        std::iter::once(GLIBC).chain((0..SEARCHED).step_by(4)).find(holds_ids)
     }
 }

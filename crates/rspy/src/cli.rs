@@ -156,7 +156,8 @@ fn format_parser() -> impl TypedValueParser<Value = &'static dyn Format> {
         .iter()
         .map(|format| clap::builder::PossibleValue::new(format.name()).help(format.description()));
     PossibleValuesParser::new(names).try_map(|name| {
-        rspy_profile::format::by_name(&name).ok_or_else(|| format!("there is no format {name}"))
+        rspy_profile::format::by_name(&name.to_lowercase())
+            .ok_or_else(|| format!("there is no format {name}"))
     })
 }
 

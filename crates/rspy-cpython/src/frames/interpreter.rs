@@ -120,7 +120,8 @@ impl<M: Memory> Walk<'_, M> {
                 return Ok((end?, is_cut));
             }
             let Some(below) = below else { return end.map(|_| (ChainEnd::Broken, true)) };
-            is_cut |= frames.len() == 1 && frames[0].kind == FrameKind::Generator;
+            // What could not be read may have been sound: innermost frames are missing.
+            is_cut |= end.is_err() || (frames.len() == 1 && frames[0].kind == FrameKind::Generator);
             start = below;
         }
         Ok((ChainEnd::Broken, true))
