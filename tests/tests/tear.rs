@@ -18,17 +18,17 @@ struct Kind {
     /// What `churn_source.py` makes.
     target: &'static str,
     option: Option<&'static str>,
-    /// The share of the samples it gets.
+    /// The share of the samples it gets; of those that stop, and of those that do not, they add up to 1.
     share: f64,
 }
 
 const KINDS: &[Kind] = &[
-    Kind { name: "calls", target: "calls", option: None, share: 0.25 },
-    Kind { name: "calls-nonblocking", target: "calls", option: Some("--nonblocking"), share: 0.25 },
-    Kind { name: "threads", target: "threads", option: None, share: 0.15 },
-    Kind { name: "threads-nonblocking", target: "threads", option: Some("--nonblocking"), share: 0.15 },
-    Kind { name: "codes", target: "codes", option: None, share: 0.1 },
-    Kind { name: "codes-nonblocking", target: "codes", option: Some("--nonblocking"), share: 0.1 },
+    Kind { name: "calls", target: "calls", option: None, share: 0.5 },
+    Kind { name: "calls-nonblocking", target: "calls", option: Some("--nonblocking"), share: 0.5 },
+    Kind { name: "threads", target: "threads", option: None, share: 0.25 },
+    Kind { name: "threads-nonblocking", target: "threads", option: Some("--nonblocking"), share: 0.25 },
+    Kind { name: "codes", target: "codes", option: None, share: 0.25 },
+    Kind { name: "codes-nonblocking", target: "codes", option: Some("--nonblocking"), share: 0.25 },
 ];
 
 fn samples() -> u64 {
