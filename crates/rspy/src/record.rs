@@ -80,7 +80,10 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let (samples, lost, cut, missed) =
         (recorder.samples(), recorder.lost(), recorder.cut(), recorder.missed());
     let profile = recorder.finish(duration);
-    file.set_len(0).map_err(writing)?;
+    // What was there before goes only now; a pipe or a terminal has nothing to go.
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        file.set_len(0).map_err(writing)?;
+    }
     write(options, &profile, file).map_err(writing)?;
     say(format_args!(
         "rspy> Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
