@@ -414,4 +414,29 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
     }
+
+    #[test]
+    fn symbols_are_found_in_packed_debug_data() {
+        let folder = std::env::temp_dir().join(format!("rspy-debugdata-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let script = "echo 'static volatile int hidden = 7; int main(void) { return hidden; }' >p.c &&
+            cc -o full p.c && nm full | grep ' hidden$' && cp full packed && xz packed && strip full &&
+            objcopy --add-section .gnu_debugdata=packed.xz full";
+        let made =
+            std::process::Command::new("sh").arg("-ec").arg(script).current_dir(&folder).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let told = String::from_utf8(made.stdout).unwrap();
+        let expected = u64::from_str_radix(told.split(' ').next().unwrap(), 16).unwrap();
+
+        let loaded = LoadedFile {
+            path: folder.join("full"),
+            deleted: false,
+            base: Address(0x5555_0000_0000),
+            mappings: Vec::new(),
+        };
+        let file = File::open(&loaded.path).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let image = from_file(&file, &loaded, &["hidden"]).unwrap();
+        assert_eq!(image.symbol("hidden"), Some(loaded.base.offset(expected)));
+    }
 }

@@ -1,4 +1,4 @@
-//! Threads of a target: whether they run, and what they are called.
+//! Threads of a target: whether they run, and what they are called in their own pid namespace.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -53,12 +53,6 @@ pub fn id_in_own_namespace(pid: u32, tid: u32) -> Option<u32> {
     let status = std::fs::read(format!("/proc/{pid}/task/{tid}/status")).ok()?;
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
-}
-
-/// The name the thread gave itself in the kernel (`comm`).
-pub fn native_name(pid: u32, tid: u32) -> Option<String> {
-    let name = std::fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
 }
 
 #[cfg(test)]

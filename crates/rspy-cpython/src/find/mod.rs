@@ -321,8 +321,7 @@ fn first_valid(
 }
 
 /// What version the interpreter in this image says it is: by its debug offsets,
-/// by `Py_Version`, by the text `sys.version` was made from; last by its file
-/// name, which the chain has to confirm like any other.
+/// by `Py_Version`, or by the text `sys.version` was made from.
 fn version(memory: &impl Memory, candidate: &Candidate<'_>, runtime: Option<Address>) -> Option<Version> {
     let described = runtime.filter(|at| memory.array(*at) == Ok(*COOKIE));
     let by_offsets = || Version::from_hex(memory.u64(described?.offset(8)).ok()?);
