@@ -114,10 +114,11 @@ pub enum GilState {
 }
 
 impl GilState {
-    /// Whether `thread` may be running bytecode, as far as the GIL tells.
+    /// Whether `thread` may be running bytecode, or begin to at any moment, as far as
+    /// the GIL tells: who runs without one while it is free can take it.
     pub fn may_run(&self, thread: &ThreadState) -> bool {
         match self {
-            GilState::Held { holders, .. } => holders.contains(&thread.address),
+            GilState::Held { holders, free } => *free > 0 || holders.contains(&thread.address),
             GilState::Disabled => thread.attached.unwrap_or(true),
             GilState::Unknown => true,
         }

@@ -148,12 +148,17 @@ impl Target {
             let to_stop = may_run(&before, &gil);
             // Nothing to stop: everything stands still by itself, as far as is known.
             let stop = if to_stop.is_empty() { None } else { Some(tracer.stop(process.pid(), &to_stop)) };
-            let is_stopped = |tid: u32| stop.as_ref().is_some_and(|stop| stop.outcome(tid).is_ok());
 
             let seen = see_again(attached, process, &before)?;
+            let is_stopped = |thread: &Seen| {
+                is_sure(&seen, thread)
+                    && thread
+                        .os_id
+                        .is_some_and(|tid| stop.as_ref().is_some_and(|stop| stop.outcome(tid).is_ok()))
+            };
             let gil = attached.gil_state(memory)?;
             let all_stand = stands_still(&seen, &gil, is_stopped);
-            let consistency = |thread: &Seen| match all_stand || thread.os_id.is_some_and(is_stopped) {
+            let consistency = |thread: &Seen| match all_stand || is_stopped(thread) {
                 true => Consistency::Stopped,
                 false => Consistency::ReadTwice,
             };
@@ -164,9 +169,13 @@ impl Target {
             let gil = attached.gil_state(memory)?;
             let unstopped: Vec<Seen> = seen
                 .iter()
-                .filter(|thread| gil.may_run(&thread.state) && !thread.os_id.is_some_and(is_stopped))
+                .filter(|thread| !is_stopped(thread))
                 .map(|thread| Seen {
-                    run_state: thread.os_id.and_then(|tid| run_state(process.pid(), tid, stats)),
+                    // One that has ended since ran until then.
+                    run_state: thread.os_id.map(|tid| match run_state(process.pid(), tid, stats) {
+                        None | Some(RunState::Dead) => RunState::Running,
+                        Some(state) => state,
+                    }),
                     ..*thread
                 })
                 .collect();
@@ -200,12 +209,18 @@ fn may_run(seen: &[Seen], gil: &GilState) -> Vec<u32> {
 
 /// Whether no thread can run bytecode: a frame changes only under a GIL, and each
 /// GIL is held by a thread that is stopped.
-fn stands_still(seen: &[Seen], gil: &GilState, is_stopped: impl Fn(u32) -> bool) -> bool {
+fn stands_still(seen: &[Seen], gil: &GilState, is_stopped: impl Fn(&Seen) -> bool) -> bool {
     let GilState::Held { holders, free: 0 } = gil else { return false };
-    holders.iter().all(|holder| {
-        let thread = seen.iter().find(|thread| thread.state.address == *holder);
-        thread.and_then(|thread| thread.os_id).is_some_and(&is_stopped)
-    })
+    holders.iter().all(|holder| seen.iter().any(|thread| thread.state.address == *holder && is_stopped(thread)))
+}
+
+/// Whether the kernel thread of `thread` is surely its own: the state of a thread
+/// that is just starting bears the id of the one that starts it.
+fn is_sure(seen: &[Seen], thread: &Seen) -> bool {
+    let bears_it = |other: &&Seen| {
+        other.os_id == thread.os_id && other.state.interpreter_index == thread.state.interpreter_index
+    };
+    seen.iter().filter(bears_it).nth(1).is_none()
 }
 
 /// All threads, with what the scheduler says of them.
