@@ -34,6 +34,8 @@ pub struct CodeInfo {
     pub filename: Arc<str>,
     /// `co_firstlineno`.
     pub first_line: i32,
+    /// `co_flags`.
+    pub flags: i32,
     /// Length of the bytecode in bytes.
     pub code_len: u64,
     /// First byte of bytecode after the instructions that set the frame up.
@@ -47,6 +49,12 @@ impl CodeInfo {
     /// frame that has not begun.
     pub fn location(&self, offset: i64) -> Location {
         location(self.encoding, &self.line_table, self.first_line, offset)
+    }
+
+    /// Whether its frames always have a caller: a generator's, a coroutine's, an
+    /// asynchronous generator's (`CO_GENERATOR`, `CO_COROUTINE`, `CO_ASYNC_GENERATOR`).
+    pub fn is_generator(&self) -> bool {
+        self.flags & (0x20 | 0x80 | 0x200) != 0
     }
 
     /// Code of CPython's own, no code of the program's, named after itself in a file
@@ -181,6 +189,7 @@ fn read(memory: &impl Memory, layout: &Layout, at: Address, head: &[u8]) -> Resu
         name: text::string(memory, layout, name_at)?.into(),
         filename: text::string(memory, layout, filename_at)?.into(),
         first_line: code.first_line.get(head).ok_or(unexpected)?,
+        flags: code.flags.get(head).ok_or(unexpected)?,
         code_len: u64::try_from(code_len).map_err(|_| unexpected)?,
         first_traceable: u64::try_from(first_traceable).unwrap_or(0) * 2,
         encoding: layout.lines,

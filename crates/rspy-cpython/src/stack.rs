@@ -45,11 +45,33 @@ pub fn resolve(
     cache: &mut CodeCache,
     frames: &[RawFrame],
 ) -> Vec<Frame> {
-    let shown: Vec<&RawFrame> = frames.iter().filter(|frame| frame.kind != FrameKind::Shim).collect();
-    let codes: Vec<Address> = shown.iter().map(|frame| frame.code).collect();
-    let resolved = cache.resolve(memory, layout, &codes);
-    let frames = shown.into_iter().zip(resolved).filter_map(|(frame, code)| {
-        let code = match code {
+    let codes = codes(memory, layout, cache, frames);
+    place(memory, layout, frames, codes)
+}
+
+/// What the frames execute, in the same order; `None` for the interpreter's own.
+pub fn codes(
+    memory: &impl Memory,
+    layout: &Layout,
+    cache: &mut CodeCache,
+    frames: &[RawFrame],
+) -> Vec<Option<Result<Arc<CodeInfo>, ValueError>>> {
+    let is_shown = |frame: &&RawFrame| frame.kind != FrameKind::Shim;
+    let addresses: Vec<Address> = frames.iter().filter(is_shown).map(|frame| frame.code).collect();
+    let mut resolved = cache.resolve(memory, layout, &addresses).into_iter();
+    frames.iter().map(|frame| if is_shown(&frame) { resolved.next() } else { None }).collect()
+}
+
+/// Finds the place of each of `frames` in its code, and hides what is no code of
+/// the program's. `codes` are those of [`codes`], in the same order.
+pub fn place(
+    memory: &impl Memory,
+    layout: &Layout,
+    frames: &[RawFrame],
+    codes: impl IntoIterator<Item = Option<Result<Arc<CodeInfo>, ValueError>>>,
+) -> Vec<Frame> {
+    let placed = frames.iter().zip(codes).filter_map(|(frame, code)| {
+        let code = match code? {
             Ok(code) => code,
             Err(error) => return Some(Frame::Unknown(error)),
         };
@@ -57,7 +79,7 @@ pub fn resolve(
         let hidden = code.is_interpreters_own() || is_incomplete(frame, &code, offset);
         (!hidden).then_some(Frame::Python { code, offset })
     });
-    frames.collect()
+    placed.collect()
 }
 
 /// Whether the interpreter is still setting the frame up: CPython does not show

@@ -8,6 +8,8 @@ use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use rspy_profile::{FORMATS, Format};
 
+use crate::target::Pausing;
+
 /// Sampling profiler for running Python programs.
 ///
 /// Attaches to a CPython process from outside: nothing is imported, injected or
@@ -90,6 +92,11 @@ pub struct Record {
     #[arg(long)]
     pub full_filenames: bool,
 
+    /// Never stop the program: stacks of running threads are often lost or end in [cut], where
+    /// the innermost frames are not known
+    #[arg(long)]
+    pub nonblocking: bool,
+
     /// Show no progress
     #[arg(long, hide = true)]
     pub hideprogress: bool,
@@ -113,6 +120,16 @@ pub struct Dump {
     /// Show whole paths instead of paths within their package
     #[arg(long)]
     pub full_filenames: bool,
+
+    /// Never stop the program: stacks of running threads are often lost or end in [cut], where
+    /// the innermost frames are not known
+    #[arg(long)]
+    pub nonblocking: bool,
+}
+
+/// Whether threads may be stopped, as `--nonblocking` says.
+pub fn pausing(nonblocking: bool) -> Pausing {
+    if nonblocking { Pausing::Never } else { Pausing::Brief }
 }
 
 /// How long to sample.

@@ -8,7 +8,7 @@ use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::stack::Frame;
 use serde::Serialize;
 
-use crate::cli::Dump;
+use crate::cli::{Dump, pausing};
 use crate::failure::Failure;
 use crate::names::ShortNames;
 use crate::target::{Target, ThreadSample, Which};
@@ -17,6 +17,7 @@ use crate::target::{Target, ThreadSample, Which};
 pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::attaching(options.pid, &error);
     let mut target = Target::attach(options.pid).map_err(failed)?;
+    target.pausing = pausing(options.nonblocking);
     let mut threads = target.look(Which::All).map_err(|error| failed(error.into()))?;
     let thread_names = target.thread_names();
     let mut names = ShortNames::default();

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::cli::Record;
+use crate::cli::{Record, pausing};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::launch::Launched;
@@ -56,6 +56,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             (Some(launched), target)
         }
     };
+    target.pausing = pausing(options.nonblocking);
     let pid = target.process.pid();
     let output = options.output.clone().unwrap_or_else(|| default_name(pid, options.format.extension()));
     // Found out now, not after an hour of sampling.

@@ -5,12 +5,13 @@
 //! then the frames, then names and lines for code that was not met before.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rspy_cpython::code::CodeCache;
-use rspy_cpython::frames::{ChainEnd, FrameChain};
+use rspy_cpython::code::{CodeCache, CodeInfo};
+use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
 use rspy_cpython::interpreter::{GilState, ThreadState};
-use rspy_cpython::stack::{Frame, resolve};
+use rspy_cpython::stack::{Frame, codes, place};
 use rspy_cpython::{Attached, FindError};
 use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::{RunState, ThreadStat};
@@ -33,6 +34,18 @@ pub enum Consistency {
     Stopped,
     /// It was read twice, and is lost if both differ.
     ReadTwice,
+    /// It was read twice, and only what both have in common is known.
+    Common,
+}
+
+/// Whether threads may be stopped.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pausing {
+    /// While they are read, if they run.
+    #[default]
+    Brief,
+    /// Never: the innermost frames of running threads are often not known then.
+    Never,
 }
 
 /// Which threads a look is for.
@@ -83,6 +96,8 @@ pub struct Target {
     pub process: Process,
     /// Its interpreter.
     pub attached: Attached,
+    /// Whether its threads may be stopped.
+    pub pausing: Pausing,
     reader: Reader,
     tracer: Tracer,
     stats: HashMap<u32, ThreadStat>,
@@ -112,6 +127,7 @@ impl Target {
         Ok(Target {
             process,
             attached,
+            pausing: Pausing::default(),
             reader: Reader::default(),
             tracer: Tracer::new(STOP_LIMIT),
             stats: HashMap::new(),
@@ -139,8 +155,11 @@ impl Target {
     /// thread with others (subinterpreters) are one thread here, with the frames
     /// of all of them.
     pub fn look(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
+        if self.pausing == Pausing::Never {
+            return self.look_without_stopping(which);
+        }
         self.tracer.serve_late();
-        let Target { process, attached, reader, tracer, stats } = self;
+        let Target { process, attached, reader, tracer, stats, .. } = self;
         let memory = process.memory();
         for round in 1.. {
             let before = see(attached, process, stats)?;
@@ -193,6 +212,20 @@ impl Target {
         }
         Ok(Vec::new())
     }
+
+    /// The same with no thread stopped, in one round: nothing is read again because
+    /// of what it showed, which would favour the moments that stand still.
+    fn look_without_stopping(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
+        let Target { process, attached, reader, stats, .. } = self;
+        let memory = process.memory();
+        let seen = see(attached, process, stats)?;
+        let gil = attached.gil_state(memory)?;
+        let samples = reader.read(attached, memory, &seen, &gil, which, |thread| match thread.run_state {
+            Some(RunState::Sleeping) => Consistency::ReadTwice,
+            _ => Consistency::Common,
+        });
+        Ok(merge_by_kernel_thread(samples))
+    }
 }
 
 /// The kernel threads that may be running bytecode. Sleeping ones never are
@@ -211,7 +244,9 @@ fn may_run(seen: &[Seen], gil: &GilState) -> Vec<u32> {
 /// GIL is held by a thread that is stopped.
 fn stands_still(seen: &[Seen], gil: &GilState, is_stopped: impl Fn(&Seen) -> bool) -> bool {
     let GilState::Held { holders, free: 0 } = gil else { return false };
-    holders.iter().all(|holder| seen.iter().any(|thread| thread.state.address == *holder && is_stopped(thread)))
+    holders
+        .iter()
+        .all(|holder| seen.iter().any(|thread| thread.state.address == *holder && is_stopped(thread)))
 }
 
 /// Whether the kernel thread of `thread` is surely its own: the state of a thread
@@ -292,28 +327,87 @@ impl Reader {
                 GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
                 GilState::Disabled | GilState::Unknown => None,
             };
-            let end = self.first.read(memory, &attached.layout, &thread.state);
-            let frames = resolve(memory, &attached.layout, &mut self.codes, &self.first.frames);
-            let changed = consistency(thread) == Consistency::ReadTwice && {
-                // Names were read between the two, so that a code object that was
-                // freed meanwhile shows as well.
-                let again = self.second.read(memory, &attached.layout, &thread.state);
-                again != end || self.second.frames != self.first.frames
-            };
+            let stack = self.stack(attached, memory, &thread.state, consistency(thread));
             let sample = ThreadSample {
                 os_id: thread.os_id,
                 python_id: thread.state.thread_id,
                 active,
                 owns_gil,
-                frames,
-                end,
-                lost: changed || end == ChainEnd::Broken,
-                cut: self.first.is_cut,
+                frames: stack.frames,
+                end: stack.end,
+                lost: stack.lost,
+                cut: stack.cut,
             };
             samples.push((thread.state.interpreter_index, sample));
         }
         samples
     }
+
+    fn stack(
+        &mut self,
+        attached: &Attached,
+        memory: &LiveMemory,
+        thread: &ThreadState,
+        consistency: Consistency,
+    ) -> Stack {
+        let layout = &attached.layout;
+        let end = self.first.read(memory, layout, thread);
+        // Names are read between the two readings, so that a code object that was
+        // freed meanwhile shows as well.
+        let mut codes = codes(memory, layout, &mut self.codes, &self.first.frames);
+        let whole = Stack { frames: Vec::new(), end, lost: end == ChainEnd::Broken, cut: self.first.is_cut };
+        if consistency == Consistency::Stopped {
+            return Stack { frames: place(memory, layout, &self.first.frames, codes), ..whole };
+        }
+        let again = self.second.read(memory, layout, thread);
+        let is_equal = again == end && self.second.frames == self.first.frames;
+        if consistency == Consistency::ReadTwice {
+            let frames = place(memory, layout, &self.first.frames, codes);
+            return Stack { frames, lost: whole.lost || !is_equal, ..whole };
+        }
+        // A generator has lost its caller when it is suspended: it is no thread's root.
+        let is_generator = |code: &Option<Result<Arc<CodeInfo>, _>>| {
+            code.as_ref().is_some_and(|code| code.as_ref().is_ok_and(|code| code.is_generator()))
+        };
+        let is_whole = (end, again) == (ChainEnd::Root, ChainEnd::Root)
+            && self.first.is_executing
+            && self.second.is_executing
+            && !codes.last().is_some_and(is_generator);
+        if !is_whole {
+            return Stack { lost: true, ..whole };
+        }
+        let known = common(&self.first.frames, &self.second.frames);
+        let cut = self.second.is_cut || known.len() < self.second.frames.len();
+        let codes = codes.split_off(self.first.frames.len() - known.len());
+        Stack { frames: place(memory, layout, known, codes), end, lost: false, cut }
+    }
+}
+
+/// The frames that two readings of a running thread's stack, both whole, show to
+/// have been there between them: from the outermost on those that are equal, and the
+/// innermost of the second reading if the first had it too, wherever in its code it
+/// was.
+fn common<'f>(first: &[RawFrame], second: &'f [RawFrame]) -> &'f [RawFrame] {
+    let pairs = || first.iter().rev().zip(second.iter().rev());
+    let mut equal = pairs().take_while(|(one, other)| one == other).count();
+    // What was innermost at first has gone on since to call the next one: it came back
+    // to the same place, which is none that calls, or had just got there.
+    if equal == first.len() && equal < second.len() {
+        equal = equal.saturating_sub(1);
+    }
+    let is_innermost = equal + 1 == second.len()
+        && pairs().nth(equal).is_some_and(|(one, other)| {
+            (one.address, one.code, one.kind) == (other.address, other.code, other.kind)
+        });
+    &second[second.len() - equal - usize::from(is_innermost)..]
+}
+
+/// What was read of one thread; see [`ThreadSample`].
+struct Stack {
+    frames: Vec<Frame>,
+    end: ChainEnd,
+    lost: bool,
+    cut: bool,
 }
 
 /// One entry for each kernel thread. A thread that works for several interpreters

@@ -78,6 +78,8 @@ pub(super) struct Walk<'w, M> {
     pub(super) frame: &'w InterpreterFrame,
     pub(super) thread: &'w ThreadState,
     pub(super) chunks: &'w mut Chunks,
+    /// Made false if a frame below another is not suspended in a call.
+    pub(super) is_executing: &'w mut bool,
 }
 
 impl<M: Memory> Walk<'_, M> {
@@ -104,6 +106,7 @@ impl<M: Memory> Walk<'_, M> {
         let mut is_cut = false;
         for _ in 0..MAX_LOOPS {
             frames.clear();
+            *self.is_executing = true;
             let end = self.follow(start.frame, &mut next_chunk, frames);
             // The loop's link to the one below may not be set yet either.
             let Ok(below) = start.below(memory, layout) else { break };
@@ -160,6 +163,8 @@ impl<M: Memory> Walk<'_, M> {
         let mut buffer = [0; LONGEST];
         let mut seen = 0;
         let mut loops = Loops::default();
+        // Whether the last frame was called by Python code, without C in between.
+        let mut is_inlined = false;
         while !at.is_null() {
             // Shims count too: a cycle of them would never end otherwise.
             if seen == MAX_FRAMES {
@@ -192,6 +197,11 @@ impl<M: Memory> Walk<'_, M> {
                 owner if owner == frame.owner_generator => FrameKind::Generator,
                 _ => FrameKind::Function,
             };
+            let is_suspended =
+                frame.stacktop.is_none_or(|field| field.get(bytes).is_some_and(|top| top >= 0));
+            *self.is_executing &= is_suspended || !is_inlined;
+            is_inlined = kind != FrameKind::Shim
+                && frame.is_entry.is_none_or(|field| field.get(bytes).is_some_and(|is_entry| is_entry == 0));
             let executable = frame.executable.get(bytes).ok_or(fault)?;
             frames.push(RawFrame {
                 address: at,

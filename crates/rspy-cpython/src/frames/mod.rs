@@ -98,6 +98,9 @@ pub struct FrameChain {
     pub frames: Vec<RawFrame>,
     /// The innermost frames are missing.
     pub is_cut: bool,
+    /// No frame says that it is not the thread's any more (up to 3.10) or not suspended
+    /// in the call of the one above (3.11–3.13). True of every stack that stands still.
+    pub is_executing: bool,
     chunks: interpreter::Chunks,
 }
 
@@ -106,13 +109,15 @@ impl FrameChain {
     /// `thread` may be older than a stop. Answers how the chain ended.
     pub fn read(&mut self, memory: &impl Memory, layout: &Layout, thread: &ThreadState) -> ChainEnd {
         self.frames.clear();
+        self.is_executing = true;
         let outcome = match &layout.frames {
-            Frames::Object(frame) => thread
-                .start(memory, layout)
-                .and_then(|start| Ok((object::follow(memory, frame, start.frame, &mut self.frames)?, false))),
+            Frames::Object(frame) => thread.start(memory, layout).and_then(|start| {
+                let Self { frames, is_executing, .. } = self;
+                Ok((object::follow(memory, frame, start.frame, frames, is_executing)?, false))
+            }),
             Frames::Interpreter(frame) => {
-                let chunks = &mut self.chunks;
-                interpreter::Walk { memory, layout, frame, thread, chunks }.read(&mut self.frames)
+                let Self { frames, chunks, is_executing, .. } = self;
+                interpreter::Walk { memory, layout, frame, thread, chunks, is_executing }.read(frames)
             }
         };
         let (end, is_cut) = outcome.unwrap_or_else(|error| (ChainEnd::Unreadable(error), false));

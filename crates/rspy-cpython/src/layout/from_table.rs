@@ -5,8 +5,9 @@ use rspy_process::{Address, Memory, ReadError};
 
 use super::field::Field;
 use super::{
-    Bytecode, Code, CurrentFrame, FrameObject, Frames, Gil, InstanceValues, Interpreter, InterpreterFrame,
-    Layout, LayoutError, LineEncoding, Object, Roots, Runtime, StackChunk, Table, Text, Thread, Unicode,
+    Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, Gil, InstanceValues, Interpreter,
+    InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, StackChunk, Table, Text,
+    Thread, Unicode,
 };
 use crate::version::{Abi, Version};
 
@@ -152,10 +153,30 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                     Some("lasti-units") => 2,
                     _ => return Err(LayoutError::Rule("position")),
                 },
+                ob_refcnt: t.required("object", "ob_refcnt")?,
+                executing: match (
+                    t.optional("frame_object", "f_executing"),
+                    t.optional("frame_object", "f_state"),
+                ) {
+                    (Some(flag), _) => Executing::Flag(flag),
+                    (None, Some(state)) => Executing::State(state),
+                    (None, None) => Executing::Unknown,
+                },
                 len: 0,
             };
-            frame.len =
-                longest(&[frame.f_back.end(), frame.f_code.end(), frame.f_lasti.end()], "frame_object")?;
+            let executing = match frame.executing {
+                Executing::Unknown => 0,
+                Executing::Flag(field) => field.end(),
+                Executing::State(field) => field.end(),
+            };
+            let ends = [
+                frame.f_back.end(),
+                frame.f_code.end(),
+                frame.f_lasti.end(),
+                frame.ob_refcnt.end(),
+                executing,
+            ];
+            frame.len = longest(&ends, "frame_object")?;
             Ok(Frames::Object(frame))
         }
         Some("interpreter") => {
@@ -175,6 +196,7 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                 owner_generator: owner("owner_generator").ok_or(LayoutError::Rule("owner_generator"))?,
                 owner_shim: [owner("owner_cstack"), owner("owner_interpreter")].into_iter().flatten().min(),
                 is_entry: t.optional("frame", "is_entry"),
+                stacktop: t.optional("frame", "stacktop"),
                 tlbc_index: t.optional("frame", "tlbc_index"),
                 chunk,
                 len: 0,
@@ -182,6 +204,7 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
             let mut ends =
                 vec![frame.previous.end(), frame.executable.end(), frame.instr.end(), frame.owner.end()];
             ends.extend(frame.is_entry.map(|field| field.end()));
+            ends.extend(frame.stacktop.map(|field| field.end()));
             ends.extend(frame.tlbc_index.map(|field| field.end()));
             frame.len = longest(&ends, "frame")?;
             Ok(Frames::Interpreter(frame))
@@ -196,6 +219,7 @@ fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
         qualname: t.optional("code", "co_qualname"),
         filename: t.required("code", "co_filename")?,
         first_line: t.required("code", "co_firstlineno")?,
+        flags: t.required("code", "co_flags")?,
         line_table: t.required("code", "co_linetable")?,
         bytecode: match t.number("code", "co_code_adaptive") {
             Some(start) => Bytecode::Inline { start: start as u32, units: object.ob_size },
@@ -210,6 +234,7 @@ fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
         code.name.end(),
         code.filename.end(),
         code.first_line.end(),
+        code.flags.end(),
         code.line_table.end(),
     ];
     ends.extend(code.qualname.map(|field| field.end()));

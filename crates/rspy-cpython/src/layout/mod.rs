@@ -162,8 +162,23 @@ pub struct FrameObject {
     pub f_lasti: Field<i32>,
     /// Bytes to a unit of `f_lasti`: 1, in 3.10 2.
     pub lasti_unit: u64,
+    /// References to it; 0 once it is freed, or kept for the next call of its function.
+    pub ob_refcnt: Field<i64>,
+    /// Whether it runs or has called what runs, which a suspended generator has not.
+    pub executing: Executing,
     /// How much of the structure is read, in bytes.
     pub len: usize,
+}
+
+/// How a frame object says that it is one of a running thread's.
+#[derive(Copy, Clone, Debug)]
+pub enum Executing {
+    /// Not at all (2.7).
+    Unknown,
+    /// By a flag (3.6–3.9).
+    Flag(Field<u8>),
+    /// By its state, `FRAME_EXECUTING` or `FRAME_UNWINDING` (3.10).
+    State(Field<i8>),
 }
 
 /// `_PyInterpreterFrame` from 3.11.
@@ -186,6 +201,9 @@ pub struct InterpreterFrame {
     pub owner_shim: Option<u8>,
     /// Whether the frame was entered from C (3.11 only).
     pub is_entry: Option<Field<u8>>,
+    /// How many values are on its stack while it is suspended in a call of Python
+    /// code, −1 while it runs (3.11–3.13; later only assert builds reset it).
+    pub stacktop: Option<Field<i32>>,
     /// Which of the code's per-thread copies `instr` points into (free-threaded 3.14).
     pub tlbc_index: Option<Field<i32>>,
     /// The chunks of the data stack.
@@ -218,6 +236,8 @@ pub struct Code {
     pub filename: Field<Address>,
     /// First line of the function.
     pub first_line: Field<i32>,
+    /// What kind of function it is.
+    pub flags: Field<i32>,
     /// The line table (`co_lnotab` before 3.10).
     pub line_table: Field<Address>,
     /// Where the bytecode is.
