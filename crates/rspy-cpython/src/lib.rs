@@ -12,6 +12,7 @@ pub mod frames;
 pub mod interpreter;
 pub mod layout;
 pub mod lines;
+pub mod locals;
 pub mod stack;
 pub mod text;
 mod thread_id;

@@ -9,6 +9,7 @@ use crate::code::{CodeCache, CodeInfo};
 use crate::frames::{FrameKind, Position, RawFrame};
 use crate::layout::{Bytecode, Frames, Layout};
 use crate::lines::Location;
+use crate::locals::Local;
 use crate::text::ValueError;
 
 /// One frame as a user knows it.
@@ -21,6 +22,13 @@ pub enum Frame {
         /// Where: byte offset in the bytecode, negative before the first
         /// instruction; `None` where the frame points outside its own code.
         offset: Option<i64>,
+        /// The frame itself.
+        raw: RawFrame,
+        /// Whether the interpreter was entered anew to run it: it is the thread's
+        /// outermost, or stands on a frame of the interpreter's own (3.12 and later).
+        is_shim_entry: bool,
+        /// Its variables, once a [`LocalsReader`](crate::locals::LocalsReader) has read them.
+        locals: Option<Box<[Local]>>,
     },
     /// A frame whose code could not be read.
     Unknown(ValueError),
@@ -30,7 +38,7 @@ impl Frame {
     /// Where in the source it is.
     pub fn location(&self) -> Location {
         match self {
-            Frame::Python { code, offset: Some(offset) } => code.location(*offset),
+            Frame::Python { code, offset: Some(offset), .. } => code.location(*offset),
             _ => Location::default(),
         }
     }
@@ -70,16 +78,24 @@ pub fn place(
     frames: &[RawFrame],
     codes: impl IntoIterator<Item = Option<Result<Arc<CodeInfo>, ValueError>>>,
 ) -> Vec<Frame> {
-    let placed = frames.iter().zip(codes).filter_map(|(frame, code)| {
+    let is_shim = |frame: &RawFrame| frame.kind == FrameKind::Shim;
+    // Each with whether a shim stands below it.
+    let below = frames.iter().skip(1).map(is_shim).chain([false]);
+    let placed = frames.iter().zip(below).zip(codes).filter_map(|((frame, is_shim_entry), code)| {
         let code = match code? {
             Ok(code) => code,
             Err(error) => return Some(Frame::Unknown(error)),
         };
         let offset = offset(memory, layout, frame, &code);
         let hidden = code.is_interpreters_own() || is_incomplete(frame, &code, offset);
-        (!hidden).then_some(Frame::Python { code, offset })
+        (!hidden).then(|| Frame::Python { code, offset, raw: *frame, is_shim_entry, locals: None })
     });
-    placed.collect()
+    let mut frames: Vec<Frame> = placed.collect();
+    // A thread's outermost frame was entered anew, whether a shim shows it or not.
+    if let Some(Frame::Python { is_shim_entry, .. }) = frames.last_mut() {
+        *is_shim_entry = true;
+    }
+    frames
 }
 
 /// Whether the interpreter is still setting the frame up: CPython does not show

@@ -44,6 +44,20 @@ pub fn string(memory: &impl Memory, layout: &Layout, at: Address) -> Result<Stri
 }
 
 fn unicode(memory: &impl Memory, layout: &Unicode, at: Address) -> Result<String, ValueError> {
+    let (code_points, length) = code_points(memory, layout, at, MAX_TEXT)?;
+    // Lone surrogates and, in torn reads, impossible code points become U+FFFD.
+    let text = code_points.iter().map(|code| char::from_u32(*code).unwrap_or(char::REPLACEMENT_CHARACTER));
+    Ok(cut(text.collect(), length > MAX_TEXT))
+}
+
+/// The first code points of the `str` at `at`, at most `wanted`, and how many it has.
+/// Not all need be characters: halves of surrogate pairs are allowed.
+pub(crate) fn code_points(
+    memory: &impl Memory,
+    layout: &Unicode,
+    at: Address,
+    wanted: usize,
+) -> Result<(Vec<u32>, usize), ValueError> {
     let unexpected = ValueError::Unexpected { at, expected: "str" };
     // Most names are short and compact: structure and text in one read.
     let mut head = [0; 128];
@@ -65,19 +79,55 @@ fn unicode(memory: &impl Memory, layout: &Unicode, at: Address) -> Result<String
         Some(offset) => at.offset(offset as u64),
         None => layout.data.ok_or(unexpected)?.read(memory, at)?,
     };
-    let wanted = length.min(MAX_TEXT) * kind;
+    let size = length.min(wanted.min(MAX_TEXT)) * kind;
     let offset = data.since(at).and_then(|offset| usize::try_from(offset).ok());
-    let bytes = match offset.and_then(|offset| head.get(offset..offset.checked_add(wanted)?)) {
+    let bytes = match offset.and_then(|offset| head.get(offset..offset.checked_add(size)?)) {
         Some(bytes) => bytes.to_vec(),
-        None => memory.bytes(data, wanted)?,
+        None => memory.bytes(data, size)?,
     };
-    let unit = |index: usize| word(&bytes, index * kind, kind).map(|word| word as u32);
-    // Lone surrogates and, in torn reads, impossible code points become U+FFFD.
-    let text = (0..bytes.len() / kind)
-        .filter_map(unit)
-        .map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect();
-    Ok(cut(text, length > MAX_TEXT))
+    Ok((units(&bytes, kind), length))
+}
+
+/// The same of a `unicode` of 2.7, whose units have four bytes or, in builds that say
+/// so nowhere in memory, two.
+pub(crate) fn code_points_of_units(
+    memory: &impl Memory,
+    layout: &Layout,
+    at: Address,
+    wanted: usize,
+) -> Result<(Vec<u32>, usize), ValueError> {
+    let unexpected = ValueError::Unexpected { at, expected: "unicode" };
+    let number = |name| layout.table.number("unicode", name).ok_or(unexpected);
+    let length = usize::try_from(memory.u64(at.offset(number("length")?))?).map_err(|_| unexpected)?;
+    let text = memory.address(at.offset(number("str")?))?;
+    let count = length.min(wanted.min(MAX_TEXT));
+    // A character takes all of four bytes only if it is no character: two of two bytes.
+    // What ends the text tells where that leaves a doubt.
+    let end = |width: usize| (length as u64).checked_mul(width as u64).map(|size| text.offset(size));
+    if let Ok(bytes) = memory.bytes(text, count * 4)
+        && end(4).is_some_and(|end| memory.u32(end) == Ok(0))
+    {
+        let wide = units(&bytes, 4);
+        if wide.iter().all(|code| *code <= 0x10_ffff) {
+            return Ok((wide, length));
+        }
+    }
+    let units = units(&memory.bytes(text, count * 2)?, 2);
+    let units = units.into_iter().map(|unit| unit as u16);
+    let joined = char::decode_utf16(units)
+        .map(|unit| unit.map_or_else(|half| u32::from(half.unpaired_surrogate()), u32::from));
+    let code_points: Vec<u32> = joined.collect();
+    // Its length counts units; of what was not read it is not known how many pairs there are.
+    let length = length - count + code_points.len();
+    Ok((code_points, length))
+}
+
+/// The little-endian words of `width` bytes.
+fn units(bytes: &[u8], width: usize) -> Vec<u32> {
+    (0..bytes.len() / width)
+        .filter_map(|index| word(bytes, index * width, width))
+        .map(|unit| unit as u32)
+        .collect()
 }
 
 /// How a `str` is stored.

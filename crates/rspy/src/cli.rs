@@ -117,6 +117,10 @@ pub struct Dump {
     #[arg(short, long)]
     pub json: bool,
 
+    /// Show the arguments and local variables of each frame; each -l more lets their texts be longer
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub locals: u8,
+
     /// Show whole paths instead of paths within their package
     #[arg(long)]
     pub full_filenames: bool,

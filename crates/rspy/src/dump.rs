@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use rspy_cpython::frames::ChainEnd;
+use rspy_cpython::locals::Local;
 use rspy_cpython::stack::Frame;
 use serde::Serialize;
 
@@ -13,11 +14,15 @@ use crate::failure::Failure;
 use crate::names::ShortNames;
 use crate::target::{Target, ThreadSample, Which};
 
+/// How long the text of a local variable may be for each `-l`, in bytes; as in py-spy.
+const LOCAL_LENGTH: usize = 128;
+
 /// Looks at the process once and prints what it saw.
 pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::attaching(options.pid, &error);
     let mut target = Target::attach(options.pid).map_err(failed)?;
     target.pausing = pausing(options.nonblocking);
+    target.locals = (options.locals > 0).then(|| usize::from(options.locals) * LOCAL_LENGTH);
     let mut threads = target.look(Which::All).map_err(|error| failed(error.into()))?;
     let thread_names = target.thread_names();
     let mut names = ShortNames::default();
@@ -66,7 +71,7 @@ fn text(
         }
         for frame in &thread.frames {
             match frame {
-                Frame::Python { code, .. } => {
+                Frame::Python { code, locals, .. } => {
                     let file = match options.full_filenames {
                         true => &code.filename,
                         false => names.shorten(&target.process, &code.filename),
@@ -76,6 +81,7 @@ fn text(
                         Some(line) => writeln!(out, ":{line})")?,
                         None => writeln!(out, ")")?,
                     }
+                    text_of_locals(out, locals.as_deref().unwrap_or_default())?;
                 }
                 Frame::Unknown(error) => writeln!(out, "    [unknown: {error}]")?,
             }
@@ -84,6 +90,19 @@ fn text(
             ChainEnd::Root | ChainEnd::Broken => {}
             ChainEnd::TooLong => writeln!(out, "    [truncated]")?,
             ChainEnd::Unreadable(error) => writeln!(out, "    [lost: {error}]")?,
+        }
+    }
+    Ok(())
+}
+
+fn text_of_locals(out: &mut impl Write, locals: &[Local]) -> io::Result<()> {
+    for (heading, is_argument) in [("Arguments", true), ("Locals", false)] {
+        let mut heading = Some(heading);
+        for local in locals.iter().filter(|local| local.is_argument == is_argument) {
+            if let Some(heading) = heading.take() {
+                writeln!(out, "        {heading}:")?;
+            }
+            writeln!(out, "            {}: {}", local.name, local.value)?;
         }
     }
     Ok(())
@@ -123,9 +142,29 @@ struct JsonFrame<'t> {
     short_filename: String,
     /// 0 where the line is not known, as py-spy has it.
     line: u32,
-    locals: Option<()>,
+    locals: Option<Vec<JsonLocal<'t>>>,
     is_entry: bool,
     is_shim_entry: bool,
+}
+
+#[derive(Serialize)]
+struct JsonLocal<'t> {
+    name: &'t str,
+    /// The address of the object.
+    addr: u64,
+    arg: bool,
+    repr: String,
+}
+
+impl<'t> JsonLocal<'t> {
+    fn new(local: &'t Local) -> Self {
+        JsonLocal {
+            name: &local.name,
+            addr: local.address.0,
+            arg: local.is_argument,
+            repr: local.value.to_string(),
+        }
+    }
 }
 
 impl<'t> JsonThread<'t> {
@@ -137,15 +176,15 @@ impl<'t> JsonThread<'t> {
     ) -> Self {
         let known = if thread.lost { &[] } else { thread.frames.as_slice() };
         let frames = known.iter().map(|frame| match frame {
-            Frame::Python { code, .. } => JsonFrame {
+            Frame::Python { code, raw, is_shim_entry, locals, .. } => JsonFrame {
                 name: &code.name,
                 filename: &code.filename,
                 module: None,
                 short_filename: names.shorten(&target.process, &code.filename).to_owned(),
                 line: frame.location().line.unwrap_or(0),
-                locals: None,
-                is_entry: false,
-                is_shim_entry: false,
+                locals: locals.as_ref().map(|locals| locals.iter().map(JsonLocal::new).collect()),
+                is_entry: raw.is_entry,
+                is_shim_entry: *is_shim_entry,
             },
             Frame::Unknown(_) => JsonFrame {
                 name: "[unknown]",

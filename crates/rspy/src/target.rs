@@ -11,6 +11,7 @@ use std::time::Duration;
 use rspy_cpython::code::{CodeCache, CodeInfo};
 use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
 use rspy_cpython::interpreter::{GilState, ThreadState};
+use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::{Frame, codes, place};
 use rspy_cpython::{Attached, FindError};
 use rspy_process::stop::{StopError, StopStats, Tracer};
@@ -98,6 +99,9 @@ pub struct Target {
     pub attached: Attached,
     /// Whether its threads may be stopped.
     pub pausing: Pausing,
+    /// Whether looks read local variables, and about how long their texts may be, in
+    /// bytes. They are read while the threads stand still, with the stacks.
+    pub locals: Option<usize>,
     reader: Reader,
     tracer: Tracer,
     stats: HashMap<u32, ThreadStat>,
@@ -128,6 +132,7 @@ impl Target {
             process,
             attached,
             pausing: Pausing::default(),
+            locals: None,
             reader: Reader::default(),
             tracer: Tracer::new(STOP_LIMIT),
             stats: HashMap::new(),
@@ -159,7 +164,7 @@ impl Target {
             return self.look_without_stopping(which);
         }
         self.tracer.serve_late();
-        let Target { process, attached, reader, tracer, stats, .. } = self;
+        let Target { process, attached, locals, reader, tracer, stats, .. } = self;
         let memory = process.memory();
         for round in 1.. {
             let before = see(attached, process, stats)?;
@@ -181,7 +186,7 @@ impl Target {
                 true => Consistency::Stopped,
                 false => Consistency::ReadTwice,
             };
-            let mut samples = reader.read(attached, memory, &seen, &gil, which, consistency);
+            let mut samples = reader.read(attached, memory, &seen, &gil, which, *locals, consistency);
 
             // Who may run now without having been stopped may have run meanwhile: the
             // GIL changed hands, or a sleeper woke. That is rare; the next round stops it.
@@ -216,14 +221,15 @@ impl Target {
     /// The same with no thread stopped, in one round: nothing is read again because
     /// of what it showed, which would favour the moments that stand still.
     fn look_without_stopping(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
-        let Target { process, attached, reader, stats, .. } = self;
+        let Target { process, attached, locals, reader, stats, .. } = self;
         let memory = process.memory();
         let seen = see(attached, process, stats)?;
         let gil = attached.gil_state(memory)?;
-        let samples = reader.read(attached, memory, &seen, &gil, which, |thread| match thread.run_state {
-            Some(RunState::Sleeping) => Consistency::ReadTwice,
-            _ => Consistency::Common,
-        });
+        let samples =
+            reader.read(attached, memory, &seen, &gil, which, *locals, |thread| match thread.run_state {
+                Some(RunState::Sleeping) => Consistency::ReadTwice,
+                _ => Consistency::Common,
+            });
         Ok(merge_by_kernel_thread(samples))
     }
 }
@@ -315,9 +321,11 @@ impl Reader {
         seen: &[Seen],
         gil: &GilState,
         which: Which,
+        locals: Option<usize>,
         consistency: impl Fn(&Seen) -> Consistency,
     ) -> Vec<(usize, ThreadSample)> {
         let mut samples = Vec::new();
+        let mut locals = locals.map(|limit| LocalsReader::new(memory, &attached.layout, limit));
         for thread in seen {
             let active = thread.run_state.map(|state| state == RunState::Running);
             if which == Which::Active && active == Some(false) {
@@ -327,7 +335,7 @@ impl Reader {
                 GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
                 GilState::Disabled | GilState::Unknown => None,
             };
-            let stack = self.stack(attached, memory, &thread.state, consistency(thread));
+            let stack = self.stack(attached, memory, &thread.state, consistency(thread), locals.as_mut());
             let sample = ThreadSample {
                 os_id: thread.os_id,
                 python_id: thread.state.thread_id,
@@ -343,28 +351,37 @@ impl Reader {
         samples
     }
 
-    fn stack(
+    fn stack<'t>(
         &mut self,
         attached: &Attached,
-        memory: &LiveMemory,
+        memory: &'t LiveMemory,
         thread: &ThreadState,
         consistency: Consistency,
+        locals: Option<&mut LocalsReader<'t, LiveMemory>>,
     ) -> Stack {
         let layout = &attached.layout;
+        let with_locals = |mut frames: Vec<Frame>| {
+            if let Some(locals) = locals {
+                locals.read(&mut frames);
+            }
+            frames
+        };
         let end = self.first.read(memory, layout, thread);
         // Names are read between the two readings, so that a code object that was
         // freed meanwhile shows as well.
         let mut codes = codes(memory, layout, &mut self.codes, &self.first.frames);
         let whole = Stack { frames: Vec::new(), end, lost: end == ChainEnd::Broken, cut: self.first.is_cut };
         if consistency == Consistency::Stopped {
-            return Stack { frames: place(memory, layout, &self.first.frames, codes), ..whole };
+            let frames = with_locals(place(memory, layout, &self.first.frames, codes));
+            return Stack { frames, ..whole };
         }
-        let again = self.second.read(memory, layout, thread);
-        let is_equal = again == end && self.second.frames == self.first.frames;
         if consistency == Consistency::ReadTwice {
-            let frames = place(memory, layout, &self.first.frames, codes);
+            let frames = with_locals(place(memory, layout, &self.first.frames, codes));
+            let again = self.second.read(memory, layout, thread);
+            let is_equal = again == end && self.second.frames == self.first.frames;
             return Stack { frames, lost: whole.lost || !is_equal, ..whole };
         }
+        let again = self.second.read(memory, layout, thread);
         // A generator has lost its caller when it is suspended: it is no thread's root.
         let is_generator = |code: &Option<Result<Arc<CodeInfo>, _>>| {
             code.as_ref().is_some_and(|code| code.as_ref().is_ok_and(|code| code.is_generator()))
@@ -379,7 +396,7 @@ impl Reader {
         let known = common(&self.first.frames, &self.second.frames);
         let cut = self.second.is_cut || known.len() < self.second.frames.len();
         let codes = codes.split_off(self.first.frames.len() - known.len());
-        Stack { frames: place(memory, layout, known, codes), end, lost: false, cut }
+        Stack { frames: with_locals(place(memory, layout, known, codes)), end, lost: false, cut }
     }
 }
 

@@ -211,6 +211,7 @@ impl<M: Memory> Walk<'_, M> {
                     tlbc_index: frame.tlbc_index.and_then(|field| field.get(bytes)).unwrap_or(0),
                 },
                 kind,
+                is_entry: frame.is_entry.and_then(|field| field.get(bytes)).is_some_and(|entry| entry != 0),
             });
             at = frame.previous.get(bytes).ok_or(fault)?;
         }

@@ -24,6 +24,9 @@ pub struct RawFrame {
     pub position: Position,
     /// What kind of frame it is.
     pub kind: FrameKind,
+    /// Whether an evaluation began with it, where frames say so: up to 3.10 each begins
+    /// one, in 3.11 it is a member; from 3.12 on a [`Shim`](FrameKind::Shim) stands below.
+    pub is_entry: bool,
 }
 
 /// A frame's place in its bytecode, as the version keeps it.

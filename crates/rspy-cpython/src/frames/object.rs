@@ -40,6 +40,7 @@ pub(super) fn follow(
             code: frame.f_code.get(bytes).ok_or(fault)?,
             position: Position::Offset(i64::from(lasti) * frame.lasti_unit as i64),
             kind: FrameKind::Function,
+            is_entry: true,
         });
         *is_executing &= frame.ob_refcnt.get(bytes).is_some_and(|references| references > 0)
             && match frame.executing {

@@ -6,8 +6,8 @@ use rspy_process::{Address, Memory, ReadError};
 use super::field::Field;
 use super::{
     Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, Gil, InstanceValues, Interpreter,
-    InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, StackChunk, Table, Text,
-    Thread, Unicode,
+    InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, Slots, StackChunk, Table,
+    Text, Thread, Unicode,
 };
 use crate::version::{Abi, Version};
 
@@ -162,6 +162,9 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                     (None, Some(state)) => Executing::State(state),
                     (None, None) => Executing::Unknown,
                 },
+                f_locals: t.required("frame_object", "f_locals")?,
+                f_globals: t.required("frame_object", "f_globals")?,
+                localsplus: t.required("frame_object", "f_localsplus")?,
                 len: 0,
             };
             let executing = match frame.executing {
@@ -198,6 +201,9 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                 is_entry: t.optional("frame", "is_entry"),
                 stacktop: t.optional("frame", "stacktop"),
                 tlbc_index: t.optional("frame", "tlbc_index"),
+                f_locals: t.required("frame", "f_locals")?,
+                f_globals: t.required("frame", "f_globals")?,
+                localsplus: t.required("frame", "localsplus")?,
                 chunk,
                 len: 0,
             };
@@ -219,7 +225,6 @@ fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
         qualname: t.optional("code", "co_qualname"),
         filename: t.required("code", "co_filename")?,
         first_line: t.required("code", "co_firstlineno")?,
-        flags: t.required("code", "co_flags")?,
         line_table: t.required("code", "co_linetable")?,
         bytecode: match t.number("code", "co_code_adaptive") {
             Some(start) => Bytecode::Inline { start: start as u32, units: object.ob_size },
@@ -227,6 +232,16 @@ fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
         },
         first_traceable: t.optional("code", "_co_firsttraceable"),
         tlbc: t.optional("code", "co_tlbc"),
+        flags: t.required("code", "co_flags")?,
+        argcount: t.required("code", "co_argcount")?,
+        slots: match t.optional("code", "co_localsplusnames") {
+            Some(names) => Slots::Together { names, kinds: t.required("code", "co_localspluskinds")? },
+            None => Slots::Apart {
+                varnames: t.required("code", "co_varnames")?,
+                cellvars: t.required("code", "co_cellvars")?,
+                freevars: t.required("code", "co_freevars")?,
+            },
+        },
         len: 0,
     };
     let mut ends = vec![

@@ -166,6 +166,12 @@ pub struct FrameObject {
     pub ob_refcnt: Field<i64>,
     /// Whether it runs or has called what runs, which a suspended generator has not.
     pub executing: Executing,
+    /// The names of code that is no function.
+    pub f_locals: Field<Address>,
+    /// The names of its module.
+    pub f_globals: Field<Address>,
+    /// First variable.
+    pub localsplus: Field<Address>,
     /// How much of the structure is read, in bytes.
     pub len: usize,
 }
@@ -188,7 +194,7 @@ pub struct InterpreterFrame {
     pub previous: Field<Address>,
     /// Its code object, or something else in frames that are not Python's.
     pub executable: Field<Address>,
-    /// Tag bits to clear in `executable`.
+    /// Tag bits to clear in `executable` and in variables.
     pub executable_mask: u64,
     /// Pointer into the bytecode.
     pub instr: Field<Address>,
@@ -206,6 +212,12 @@ pub struct InterpreterFrame {
     pub stacktop: Option<Field<i32>>,
     /// Which of the code's per-thread copies `instr` points into (free-threaded 3.14).
     pub tlbc_index: Option<Field<i32>>,
+    /// The names of code that is no function.
+    pub f_locals: Field<Address>,
+    /// The names of its module.
+    pub f_globals: Field<Address>,
+    /// First variable.
+    pub localsplus: Field<Address>,
     /// The chunks of the data stack.
     pub chunk: StackChunk,
     /// How much of the structure is read, in bytes.
@@ -236,8 +248,6 @@ pub struct Code {
     pub filename: Field<Address>,
     /// First line of the function.
     pub first_line: Field<i32>,
-    /// What kind of function it is.
-    pub flags: Field<i32>,
     /// The line table (`co_lnotab` before 3.10).
     pub line_table: Field<Address>,
     /// Where the bytecode is.
@@ -246,8 +256,35 @@ pub struct Code {
     pub first_traceable: Option<Field<i32>>,
     /// Per-thread copies of the bytecode (free-threaded 3.14).
     pub tlbc: Option<Field<Address>>,
+    /// `CO_OPTIMIZED` and the like.
+    pub flags: Field<i32>,
+    /// How many positional arguments it takes.
+    pub argcount: Field<i32>,
+    /// The names of its variables.
+    pub slots: Slots,
     /// How much of the structure is read, in bytes.
     pub len: usize,
+}
+
+/// Where a code object has the names of its variables.
+#[derive(Copy, Clone, Debug)]
+pub enum Slots {
+    /// In three tuples (up to 3.10).
+    Apart {
+        /// Arguments and other locals.
+        varnames: Field<Address>,
+        /// Those that functions within it use as well.
+        cellvars: Field<Address>,
+        /// Those of functions around it.
+        freevars: Field<Address>,
+    },
+    /// In one tuple (3.11 and later).
+    Together {
+        /// `co_localsplusnames`.
+        names: Field<Address>,
+        /// `co_localspluskinds`: a byte for each.
+        kinds: Field<Address>,
+    },
 }
 
 /// Where a code object has its instructions.
@@ -286,6 +323,13 @@ pub enum Text {
     Bytes,
     /// As `str` of PEP 393 (3.6 and later).
     Unicode(Unicode),
+}
+
+impl Text {
+    /// Whether names are byte strings.
+    pub fn is_bytes(&self) -> bool {
+        matches!(self, Text::Bytes)
+    }
 }
 
 /// `PyASCIIObject`, `PyCompactUnicodeObject` and `PyUnicodeObject`.

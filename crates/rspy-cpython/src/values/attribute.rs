@@ -38,7 +38,7 @@ fn attributes(memory: &impl Memory, layout: &Layout, object: Address) -> Result<
             InstanceValues::Pointer => {
                 let values = memory.address(before(4))?;
                 if !values.is_null() {
-                    return values_of(memory, &cached_keys()?, values);
+                    return values_of(memory, cached_keys()?, values);
                 }
                 memory.address(before(3))?
             }
@@ -46,7 +46,7 @@ fn attributes(memory: &impl Memory, layout: &Layout, object: Address) -> Result<
             InstanceValues::Tagged => {
                 let dict_or_values = memory.address(before(3))?;
                 if dict_or_values.0 & 1 == 1 {
-                    return values_of(memory, &cached_keys()?, dict_or_values.offset(1));
+                    return values_of(memory, cached_keys()?, dict_or_values.offset(1));
                 }
                 dict_or_values
             }
@@ -56,7 +56,7 @@ fn attributes(memory: &impl Memory, layout: &Layout, object: Address) -> Result<
                 if dict.is_null() && flags & INLINE_VALUES != 0 {
                     let values = object.offset(type_word("tp_basicsize")?);
                     let start = layout.table.number("dict_values", "values").ok_or(unexpected)?;
-                    return values_of(memory, &cached_keys()?, values.offset(start));
+                    return values_of(memory, cached_keys()?, values.offset(start));
                 }
                 dict
             }

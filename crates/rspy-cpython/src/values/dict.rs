@@ -7,6 +7,10 @@ use crate::text::ValueError;
 
 /// Largest number of entries that is read, empty ones included.
 const MAX_ENTRIES: u64 = 1 << 20;
+/// How many entries are read at a time where only the first items are wanted, and how
+/// many in all.
+const CHUNK: u64 = 256;
+const MAX_SCANNED: u64 = 1 << 16;
 
 /// A key and its value.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -17,58 +21,104 @@ pub struct DictItem {
     pub value: Address,
 }
 
-/// The entries of a `PyDictKeysObject` or, in 2.7, of a dict itself.
+/// Where the entries of a `PyDictKeysObject` or, in 2.7, of a dict itself are.
 pub(super) struct Keys {
-    entries: Vec<u8>,
+    start: Address,
+    count: u64,
     size: usize,
     key: Field<Address>,
     value: Field<Address>,
 }
 
 impl Keys {
-    /// Key and value (null where the dict keeps its values apart) of every entry,
-    /// unused ones included: a value's index is that of its key.
-    pub(super) fn iter(&self) -> impl Iterator<Item = DictItem> + '_ {
-        self.entries.chunks_exact(self.size).map(|entry| DictItem {
+    /// Key and value (null where the dict keeps its values apart) of `count` entries
+    /// from number `first` on, unused ones included: a value's index is that of its
+    /// key. Fewer where the entries end before.
+    fn read(&self, memory: &impl Memory, first: u64, count: u64) -> Result<Vec<DictItem>, ValueError> {
+        let count = count.min(self.count.saturating_sub(first)).min(MAX_ENTRIES);
+        let start = self.start.offset(first.saturating_mul(self.size as u64));
+        let bytes = memory.bytes(start, count as usize * self.size)?;
+        let entries = bytes.chunks_exact(self.size).map(|entry| DictItem {
             key: self.key.get(entry).unwrap_or(Address::NULL),
             value: self.value.get(entry).unwrap_or(Address::NULL),
-        })
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// The keys of a dict, and its values if those stand in an array of their own.
+struct Entries {
+    keys: Keys,
+    values: Option<Address>,
+}
+
+impl Entries {
+    /// `count` entries from number `first` on; what is not used has a null key or value.
+    fn read(&self, memory: &impl Memory, first: u64, count: u64) -> Result<Vec<DictItem>, ValueError> {
+        let mut entries = self.keys.read(memory, first, count)?;
+        if let Some(values) = self.values {
+            let bytes = memory.bytes(values.offset(first.saturating_mul(8)), entries.len() * 8)?;
+            for (index, entry) in entries.iter_mut().enumerate() {
+                entry.value = Address(word(&bytes, index * 8, 8).unwrap_or(0));
+            }
+        }
+        Ok(entries)
     }
 }
 
 /// The items of the dict at `at`.
 pub fn items(memory: &impl Memory, layout: &Layout, at: Address) -> Result<Vec<DictItem>, ValueError> {
+    let entries = entries(memory, layout, at)?;
+    if entries.keys.count > MAX_ENTRIES {
+        return Err(ValueError::Unexpected { at, expected: "dict" });
+    }
+    Ok(used(entries.read(memory, 0, MAX_ENTRIES)?))
+}
+
+/// The first `wanted` items of the dict at `at`, however large it is; fewer if it has
+/// fewer, or if they are behind very many deleted ones.
+pub(super) fn first_items(
+    memory: &impl Memory,
+    layout: &Layout,
+    at: Address,
+    wanted: usize,
+) -> Result<Vec<DictItem>, ValueError> {
+    let entries = entries(memory, layout, at)?;
+    let mut items = Vec::new();
+    let mut first = 0;
+    while items.len() < wanted && first < entries.keys.count.min(MAX_SCANNED) {
+        items.extend(used(entries.read(memory, first, CHUNK)?));
+        first += CHUNK;
+    }
+    items.truncate(wanted);
+    Ok(items)
+}
+
+fn entries(memory: &impl Memory, layout: &Layout, at: Address) -> Result<Entries, ValueError> {
     let table = &layout.table;
     let unexpected = ValueError::Unexpected { at, expected: "dict" };
     let Some(ma_keys) = table.optional::<Address>("dict", "ma_keys") else {
-        return Ok(used(hash_table(memory, layout, at)?.iter()));
+        return Ok(Entries { keys: hash_table(memory, layout, at)?, values: None });
     };
     let keys = keys(memory, layout, ma_keys.read(memory, at)?)?;
     let ma_values = table.optional::<Address>("dict", "ma_values").ok_or(unexpected)?;
     let values = ma_values.read(memory, at)?;
-    if values.is_null() {
-        return Ok(used(keys.iter()));
-    }
     let start = table.number("dict_values", "values").unwrap_or(0);
-    values_of(memory, &keys, values.offset(start))
+    Ok(Entries { keys, values: (!values.is_null()).then(|| values.offset(start)) })
 }
 
 /// The items whose values stand in an array at `values`, in the order of `keys`.
 pub(super) fn values_of(
     memory: &impl Memory,
-    keys: &Keys,
+    keys: Keys,
     values: Address,
 ) -> Result<Vec<DictItem>, ValueError> {
-    let bytes = memory.bytes(values, keys.iter().count() * 8)?;
-    let items = keys.iter().enumerate().map(|(index, item)| DictItem {
-        key: item.key,
-        value: Address(word(&bytes, index * 8, 8).unwrap_or(0)),
-    });
-    Ok(used(items))
+    Ok(used(Entries { keys, values: Some(values) }.read(memory, 0, MAX_ENTRIES)?))
 }
 
-fn used(items: impl Iterator<Item = DictItem>) -> Vec<DictItem> {
-    items.filter(|item| !item.key.is_null() && !item.value.is_null()).collect()
+fn used(mut items: Vec<DictItem>) -> Vec<DictItem> {
+    items.retain(|item| !item.key.is_null() && !item.value.is_null());
+    items
 }
 
 /// The keys object at `at` (3.6 and later): a header, a table of indices, entries.
@@ -100,9 +150,9 @@ pub(super) fn keys(memory: &impl Memory, layout: &Layout, at: Address) -> Result
     };
     let section = if is_unicode { "dict_unicode_entry" } else { "dict_entry" };
     let (size, key, value) = entry(layout, section).ok_or(unexpected)?;
-    let entries = u64::try_from(entries).ok().filter(|n| *n <= MAX_ENTRIES).ok_or(unexpected)?;
+    let count = u64::try_from(entries).map_err(|_| unexpected)?;
     let start = at.offset(header.len() as u64 + index_bytes);
-    Ok(Keys { entries: memory.bytes(start, entries as usize * size)?, size, key, value })
+    Ok(Keys { start, count, size, key, value })
 }
 
 /// The hash table of a 2.7 dict.
@@ -112,10 +162,7 @@ fn hash_table(memory: &impl Memory, layout: &Layout, at: Address) -> Result<Keys
     let mask = memory.u64(at.offset(field("ma_mask")?))?;
     let start = memory.address(at.offset(field("ma_table")?))?;
     let (size, key, value) = entry(layout, "dict_entry").ok_or(unexpected)?;
-    if mask >= MAX_ENTRIES {
-        return Err(unexpected);
-    }
-    Ok(Keys { entries: memory.bytes(start, (mask as usize + 1) * size)?, size, key, value })
+    Ok(Keys { start, count: mask.saturating_add(1), size, key, value })
 }
 
 fn entry(layout: &Layout, section: &'static str) -> Option<(usize, Field<Address>, Field<Address>)> {
