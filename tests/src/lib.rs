@@ -9,12 +9,14 @@
 //! - [`rspy`]: the binary under test
 //! - [`stacks`]: its output, compared with the testimony
 //! - [`tear`]: whether a sampled stack can have existed
+//! - [`packages`]: what tests need from PyPI
 //! - [`process`]: what `/proc` tells, waiting with a deadline
 //!
 //! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
 //! `tools/pythons --json`; else the tool is asked), `RSPY_TEAR_SAMPLES` and `CI` change what is tested.
 
 pub mod interpreters;
+pub mod packages;
 pub mod process;
 pub mod rspy;
 pub mod stacks;

@@ -135,6 +135,15 @@ pub fn dump(pid: u32) -> Outcome<Vec<DumpThread>> {
     serde_json::from_str(&output.stdout).map_err(|error| format!("{error} in {}", output.stdout).into())
 }
 
+/// The same with the variables of every frame, `verbosity` times `--locals`.
+pub fn dump_with_locals(pid: u32, verbosity: usize) -> Outcome<Vec<DumpThread>> {
+    let pid = pid.to_string();
+    let arguments = ["dump", "--json", "--pid", &pid].into_iter();
+    let output =
+        Run::start(arguments.chain(std::iter::repeat_n("--locals", verbosity)))?.output()?.success()?;
+    serde_json::from_str(&output.stdout).map_err(|error| format!("{error} in {}", output.stdout).into())
+}
+
 /// The text that a person gets to see instead.
 pub fn dump_text(pid: u32) -> Outcome<String> {
     Ok(Run::start(["dump", "--pid", &pid.to_string()])?.output()?.success()?.stdout)

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde::Deserialize;
 
 use crate::Outcome;
-use crate::target::{Frame, Target, Thread};
+use crate::target::{Frame, Target, Thread, Variable};
 
 /// The frame that stands for innermost frames that are not known.
 pub const CUT: &str = "[cut]";
@@ -42,6 +42,9 @@ pub struct Seen {
     pub filename: String,
     /// The line, None if it is not known.
     pub line: Option<u32>,
+    /// Its variables, if they were asked for.
+    #[serde(default)]
+    pub locals: Option<Vec<Variable>>,
 }
 
 impl fmt::Display for Seen {
@@ -210,7 +213,7 @@ fn parse_frame(text: &str) -> Seen {
     };
     let line = place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
     let (filename, line) = line.map_or((place, None), |(file, line)| (file, Some(line)));
-    Seen { name: name.to_owned(), filename: filename.to_owned(), line }
+    Seen { name: name.to_owned(), filename: filename.to_owned(), line, locals: None }
 }
 
 /// Compares a recording with the testimony: every stack is one of the target's, every thread was seen. Idle threads

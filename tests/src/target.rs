@@ -52,6 +52,22 @@ pub struct Frame {
     /// Any of these lines instead, for a thread that runs.
     #[serde(default)]
     pub lines: Vec<u32>,
+    /// Its variables, where the target tells them.
+    #[serde(default)]
+    pub locals: Option<Vec<Variable>>,
+}
+
+/// A variable of a frame, as a target tells it and as the JSON of `rspy dump --locals` has it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a positional argument.
+    pub arg: bool,
+    /// `id()` of the object.
+    pub addr: u64,
+    /// The object as text.
+    pub repr: String,
 }
 
 impl Frame {

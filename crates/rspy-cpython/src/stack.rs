@@ -88,7 +88,7 @@ pub fn place(
         };
         let offset = offset(memory, layout, frame, &code);
         let hidden = code.is_interpreters_own() || is_incomplete(frame, &code, offset);
-        (!hidden).then(|| Frame::Python { code, offset, raw: *frame, is_shim_entry, locals: None })
+        (!hidden).then_some(Frame::Python { code, offset, raw: *frame, is_shim_entry, locals: None })
     });
     let mut frames: Vec<Frame> = placed.collect();
     // A thread's outermost frame was entered anew, whether a shim shows it or not.

@@ -1,9 +1,8 @@
 //! Reading Python values out of the target: names of threads, and the local variables
 //! of frames as text.
 //!
-//! Everything is bounded: the length of strings, the number of items, the depth (each
-//! level needs room), the number of objects that are looked at for one value and for
-//! all. What holds itself is shown once. Memory that is no object costs only itself.
+//! Everything is bounded: the length of strings, the number of items, the depth, the
+//! number of objects that are looked at for one value and for all. What holds itself is shown once. Memory that is no object costs only itself.
 
 mod attribute;
 mod dict;

@@ -19,6 +19,8 @@ use crate::text::{ValueError, code_points, code_points_of_units, string};
 const MAX_OBJECTS: usize = 4096;
 /// Objects that are looked at in all: the target may stand still meanwhile.
 const MAX_OBJECTS_IN_ALL: usize = 1 << 18;
+/// Containers within each other. Python's own `repr` gives up at some thousand.
+const MAX_DEPTH: usize = 256;
 /// Room, in bytes of text, from which on something else than `...` is shown.
 const LEAST_ROOM: usize = 6;
 
@@ -93,7 +95,7 @@ impl<'t, M: Memory> ValueReader<'t, M> {
     }
 
     fn read(&mut self, at: Address, room: usize) -> Value {
-        if room < LEAST_ROOM || self.left == 0 || self.left_in_all == 0 {
+        if room < LEAST_ROOM || self.inside.len() == MAX_DEPTH || self.left == 0 || self.left_in_all == 0 {
             return Value::Cut;
         }
         self.left -= 1;
@@ -294,8 +296,8 @@ impl<'t, M: Memory> ValueReader<'t, M> {
                 return if kind == Kind::Function { self.name(kind, function) } else { None };
             }
             Kind::Module => {
-                // It is one of the first things that a module is given.
-                let items = first_items(memory, layout, pointer("module", "md_dict")?, 16).ok()?;
+                // It is one of the first things that a module is given; in 2.7 dicts have no order.
+                let items = first_items(memory, layout, pointer("module", "md_dict")?, 1024).ok()?;
                 let named =
                     |item: &DictItem| string(memory, layout, item.key).is_ok_and(|key| key == "__name__");
                 items.iter().find(|item| named(item))?.value

@@ -1,0 +1,52 @@
+//! Packages from PyPI that some tests need, kept in the user's cache folder.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Outcome;
+use crate::interpreters::in_ci;
+
+/// The folder to put on PYTHONPATH for `package` (`NAME==VERSION`, or `NAME` for what suits the interpreter), with
+/// `bin` below for its commands. Installed once, by the pip of `python`; `label` keeps interpreters apart.
+///
+/// None if it cannot be had, which stderr says.
+///
+/// # Errors
+/// In CI, where nothing may be missing.
+pub fn provide(python: &Path, label: &str, package: &str) -> Outcome<Option<PathBuf>> {
+    let folder = cache()?.join("packages").join(format!("{package}-for-{label}"));
+    // Tests that run at the same time wait for the one that installs.
+    std::fs::create_dir_all(folder.parent().ok_or("no folder for packages")?)?;
+    let lock = File::create(folder.with_extension("lock"))?;
+    lock.lock()?;
+    if folder.exists() {
+        return Ok(Some(folder));
+    }
+    let unfinished = folder.with_extension("unfinished");
+    let output = Command::new(python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--only-binary", ":all:", "--upgrade", "--target"])
+        .arg(&unfinished)
+        .arg(package)
+        .stdin(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        std::fs::rename(&unfinished, &folder)?;
+        return Ok(Some(folder));
+    }
+    let why = format!("{package} cannot be installed: {}", String::from_utf8_lossy(&output.stderr));
+    if in_ci() {
+        return Err(why.into());
+    }
+    eprintln!("skipped: {why}");
+    Ok(None)
+}
+
+fn cache() -> Outcome<PathBuf> {
+    if let Some(folder) = std::env::var_os("XDG_CACHE_HOME") {
+        return Ok(PathBuf::from(folder).join("rspy"));
+    }
+    let home = std::env::var_os("HOME").ok_or("HOME is not set")?;
+    Ok(PathBuf::from(home).join(".cache/rspy"))
+}
