@@ -4,6 +4,8 @@
 //! and `InternalDocs/code_objects.md` (3.14). All arithmetic is checked: a table
 //! from a torn read gives no line, never a panic.
 
+use std::{iter, mem};
+
 use crate::layout::LineEncoding;
 
 /// Where an instruction stands in the source. What the table does not tell is `None`.
@@ -24,103 +26,154 @@ pub struct Location {
 /// A negative offset is a frame that has not begun: it is on its first line.
 pub fn location(encoding: LineEncoding, table: &[u8], first_line: i32, offset: i64) -> Location {
     if offset < 0 {
-        return Location { line: positive(i64::from(first_line)), ..Location::default() };
+        return at_line(i64::from(first_line));
     }
-    let first_line = i64::from(first_line);
-    match encoding {
-        LineEncoding::LnotabUnsigned => at_line(lnotab(table, first_line, offset, i64::from)),
-        LineEncoding::LnotabSigned => {
-            at_line(lnotab(table, first_line, offset, |step| i64::from(step as i8)))
-        }
-        LineEncoding::Linetable => at_line(linetable(table, first_line, offset)),
-        LineEncoding::Locations => locations(table, first_line, offset).unwrap_or_default(),
-    }
+    let mut ranges = ranges(encoding, table, first_line);
+    ranges.find(|range| offset < range.end).map_or_else(Location::default, |range| range.location)
 }
 
-fn at_line(line: Option<i64>) -> Location {
-    Location { line: line.and_then(positive), ..Location::default() }
+/// Instructions that stand in one place.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The byte of the bytecode that ends it. It begins where the one before ends, the first at 0; it can be empty.
+    pub end: i64,
+    /// The place.
+    pub location: Location,
+}
+
+/// All that a table says, in the order of the bytecode. Ends early where the table is broken.
+pub fn ranges(encoding: LineEncoding, table: &[u8], first_line: i32) -> impl Iterator<Item = Range> {
+    let mut decoder = Decoder { table, end: 0, line: first_line.into() };
+    let mut is_last = false;
+    iter::from_fn(move || {
+        let step: fn(u8) -> i64 = match encoding {
+            LineEncoding::Linetable => return decoder.linetable(),
+            LineEncoding::Locations => return decoder.locations(),
+            LineEncoding::LnotabUnsigned => i64::from,
+            LineEncoding::LnotabSigned => |step| i64::from(step as i8),
+        };
+        let was_last = mem::replace(&mut is_last, decoder.table.len() < 2);
+        (!was_last).then(|| decoder.lnotab(step).unwrap_or_else(|| decoder.rest()))
+    })
+}
+
+fn at_line(line: i64) -> Location {
+    Location { line: positive(line), ..Location::default() }
 }
 
 fn positive(line: i64) -> Option<u32> {
     u32::try_from(line).ok().filter(|line| *line > 0)
 }
 
-/// Pairs (bytecode step, line step); an instruction's line is the sum of the
-/// steps up to it.
-fn lnotab(table: &[u8], first_line: i64, offset: i64, step: fn(u8) -> i64) -> Option<i64> {
-    let (mut at, mut line) = (0, first_line);
-    for pair in table.chunks_exact(2) {
-        at += i64::from(pair[0]);
-        if at > offset {
-            break;
-        }
-        line += step(pair[1]);
-    }
-    Some(line)
+/// What is left of a table, and where in bytecode and source it goes on.
+struct Decoder<'table> {
+    table: &'table [u8],
+    end: i64,
+    line: i64,
 }
 
-/// Pairs (length of the range, line step); −128 is a range without a line.
-fn linetable(table: &[u8], first_line: i64, offset: i64) -> Option<i64> {
-    let (mut end, mut line) = (0, first_line);
-    for pair in table.chunks_exact(2) {
-        end += i64::from(pair[0]);
-        let step = pair[1] as i8;
-        if step != -128 {
-            line += i64::from(step);
-        }
-        if offset < end {
-            return (step != -128).then_some(line);
-        }
+impl Decoder<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.table.split_first()?;
+        self.table = rest;
+        Some(*first)
     }
-    None
-}
 
-/// Entries of a first byte (1, kind: 4 bits, length − 1 in code units: 3 bits)
-/// and what the kind asks for.
-fn locations(table: &[u8], first_line: i64, offset: i64) -> Option<Location> {
-    let mut bytes = table.iter().copied();
-    let (mut end, mut line) = (0i64, first_line);
-    while let Some(first) = bytes.next() {
+    fn pair(&mut self) -> Option<(u8, u8)> {
+        let (pair, rest) = self.table.split_first_chunk::<2>()?;
+        self.table = rest;
+        Some((pair[0], pair[1]))
+    }
+
+    /// Pairs (bytecode step, line step): a line holds up to the next step.
+    fn lnotab(&mut self, step: fn(u8) -> i64) -> Option<Range> {
+        let (bytes, lines) = self.pair()?;
+        self.end += i64::from(bytes);
+        let range = Range { end: self.end, location: at_line(self.line) };
+        self.line += step(lines);
+        Some(range)
+    }
+
+    /// What comes after the last pair of an lnotab.
+    fn rest(&self) -> Range {
+        Range { end: i64::MAX, location: at_line(self.line) }
+    }
+
+    /// Pairs (length of the range, line step); −128 is a range without a line.
+    fn linetable(&mut self) -> Option<Range> {
+        let (bytes, lines) = self.pair()?;
+        self.end += i64::from(bytes);
+        let step = lines as i8;
+        if step == i8::MIN {
+            return Some(Range { end: self.end, location: Location::default() });
+        }
+        self.line += i64::from(step);
+        Some(Range { end: self.end, location: at_line(self.line) })
+    }
+
+    /// Entries of a first byte (1, kind: 4 bits, length − 1 in code units: 3 bits)
+    /// and what the kind asks for.
+    fn locations(&mut self) -> Option<Range> {
+        let first = self.byte()?;
         if first & 0x80 == 0 {
             return None;
         }
-        end += (i64::from(first & 7) + 1) * 2;
+        self.end += (i64::from(first & 7) + 1) * 2;
         let kind = first >> 3 & 15;
         let location = match kind {
             15 => Location::default(),
             14 => {
-                line = line.checked_add(signed(&mut bytes)?)?;
-                let end_line = line.checked_add(i64::try_from(unsigned(&mut bytes)?).ok()?)?;
-                let (column, end_column) = (unsigned(&mut bytes)?, unsigned(&mut bytes)?);
+                self.step()?;
+                let end_line = self.line.checked_add(i64::try_from(self.unsigned()?).ok()?)?;
+                let (column, end_column) = (self.unsigned()?, self.unsigned()?);
                 // Columns are stored plus one: zero is "not known".
                 let column_of = |stored: u64| u32::try_from(stored.checked_sub(1)?).ok();
                 Location {
-                    line: positive(line),
+                    line: positive(self.line),
                     end_line: positive(end_line),
                     column: column_of(column),
                     end_column: column_of(end_column),
                 }
             }
             13 => {
-                line = line.checked_add(signed(&mut bytes)?)?;
-                Location { line: positive(line), end_line: positive(line), column: None, end_column: None }
+                self.step()?;
+                let line = positive(self.line);
+                Location { line, end_line: line, column: None, end_column: None }
             }
             10..=12 => {
-                line = line.checked_add(i64::from(kind - 10))?;
-                let (column, end_column) = (bytes.next()?, bytes.next()?);
-                on_line(line, column.into(), end_column.into())
+                self.line = self.line.checked_add(i64::from(kind - 10))?;
+                let (column, end_column) = self.pair()?;
+                on_line(self.line, column.into(), end_column.into())
             }
             _ => {
-                let packed = bytes.next()?;
+                let packed = self.byte()?;
                 let column = u32::from(kind) << 3 | u32::from(packed >> 4);
-                on_line(line, column, column + u32::from(packed & 15))
+                on_line(self.line, column, column + u32::from(packed & 15))
             }
         };
-        if offset < end {
-            return Some(location);
-        }
+        Some(Range { end: self.end, location })
     }
-    None
+
+    /// Goes to the line that a signed number, its sign in the lowest bit, is away.
+    fn step(&mut self) -> Option<()> {
+        let number = self.unsigned()?;
+        let magnitude = (number >> 1) as i64;
+        self.line = self.line.checked_add(if number & 1 == 1 { -magnitude } else { magnitude })?;
+        Some(())
+    }
+
+    /// A number in groups of six bits, the lowest first; bit 6 says that one more follows.
+    fn unsigned(&mut self) -> Option<u64> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(6) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 63).checked_shl(shift)?;
+            if byte & 64 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
 }
 
 fn on_line(line: i64, column: u32, end_column: u32) -> Location {
@@ -130,26 +183,6 @@ fn on_line(line: i64, column: u32, end_column: u32) -> Location {
         column: Some(column),
         end_column: Some(end_column),
     }
-}
-
-/// A number in groups of six bits, the lowest first; bit 6 says that one more follows.
-fn unsigned(bytes: &mut impl Iterator<Item = u8>) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(6) {
-        let byte = bytes.next()?;
-        number |= u64::from(byte & 63).checked_shl(shift)?;
-        if byte & 64 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-/// The same with the sign in the lowest bit.
-fn signed(bytes: &mut impl Iterator<Item = u8>) -> Option<i64> {
-    let number = unsigned(bytes)?;
-    let magnitude = (number >> 1) as i64;
-    Some(if number & 1 == 1 { -magnitude } else { magnitude })
 }
 
 #[cfg(test)]
