@@ -25,10 +25,39 @@ pub struct Frame {
     pub short_file: StringId,
     /// The line being executed, counted from 1; `None` if unknown.
     pub line: Option<u32>,
+    /// The columns of what is being executed, and where it ends; `None` if unknown or not wanted:
+    /// frames that differ in them alone are different frames.
+    pub columns: Option<Columns>,
     /// The line the function starts on, counted from 1; `None` if unknown.
     pub first_line: Option<u32>,
     /// What the frame stands for.
     pub kind: FrameKind,
+}
+
+/// The part of its lines that a frame executes. Columns are counted as editors and compilers do: the
+/// first one is 1 and the last one is included. They count bytes of UTF-8, as CPython's tables do, so
+/// that a letter beyond ASCII counts for two or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Columns {
+    /// The first column, on the frame's line.
+    pub first: u32,
+    /// The last line, where that is not the frame's line.
+    pub end_line: Option<u32>,
+    /// The last column, on the last line. Where nothing is between the two, as at the start of a
+    /// function, it is one less than the first.
+    pub last: u32,
+}
+
+impl fmt::Display for Columns {
+    /// What follows `file.py:12:`, as in `5-18`, or in `5-14:3` where the part ends on line 14.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Columns { first, end_line, last } = self;
+        match end_line {
+            Some(line) => write!(formatter, "{first}-{line}:{last}"),
+            None if last < first => write!(formatter, "{first}"),
+            None => write!(formatter, "{first}-{last}"),
+        }
+    }
 }
 
 impl Frame {
@@ -39,6 +68,7 @@ impl Frame {
             file: StringId::EMPTY,
             short_file: StringId::EMPTY,
             line: None,
+            columns: None,
             first_line: None,
             kind,
         }

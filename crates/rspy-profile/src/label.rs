@@ -21,6 +21,9 @@ use crate::thread::Thread;
 /// The root of a sample whose thread executes no Python code.
 pub(crate) const NO_FRAMES: &str = "[no frames]";
 
+/// The name of a function that has none.
+pub(crate) const UNNAMED: &str = "[unnamed]";
+
 const NO_BREAK_SPACE: &str = "\u{a0}";
 const FULL_WIDTH_NUMBER_SIGN: &str = "\u{ff03}";
 
@@ -62,7 +65,7 @@ pub(crate) fn printable(text: &str) -> String {
 fn function(profile: &Profile, frame: &Frame, options: &Options) -> String {
     let mut label = folded(&profile.strings[frame.name]);
     if label.is_empty() {
-        label = "[unnamed]".into();
+        label = UNNAMED.into();
     }
     if label == "#" || label.starts_with("# ") {
         label.replace_range(..1, FULL_WIDTH_NUMBER_SIGN);
@@ -70,10 +73,12 @@ fn function(profile: &Profile, frame: &Frame, options: &Options) -> String {
     let file = if options.full_filenames { frame.file } else { frame.short_file };
     let file = folded(&profile.strings[file]);
     let line = if options.by_function { frame.first_line } else { frame.line };
-    match line.filter(|_| options.line_numbers) {
+    let columns = frame.columns.filter(|_| !options.by_function);
+    match (line.filter(|_| options.line_numbers), columns) {
         _ if file.is_empty() => return without_count(label),
-        Some(line) => write!(label, " ({file}:{line})"),
-        None => write!(label, " ({file})"),
+        (Some(line), Some(columns)) => write!(label, " ({file}:{line}:{columns})"),
+        (Some(line), None) => write!(label, " ({file}:{line})"),
+        (None, _) => write!(label, " ({file})"),
     }
     .expect("writing to a String");
     label
@@ -107,7 +112,7 @@ fn printable_character(character: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StringId;
+    use crate::{Columns, StringId};
 
     fn label_of(name: &str, file: &str) -> String {
         let mut profile = Profile::default();
@@ -118,6 +123,7 @@ mod tests {
             file,
             short_file: file,
             line: Some(3),
+            columns: None,
             first_line: Some(1),
             kind: FrameKind::Python,
         };
@@ -135,6 +141,36 @@ mod tests {
         assert_eq!(label_of("f 1.5", ""), "f\u{a0}1.5");
         assert_eq!(label_of("f x", ""), "f x");
         assert_eq!(label_of("λ.größe", "文件.py"), "λ.größe (文件.py:3)");
+    }
+
+    #[test]
+    fn columns_follow_the_line_that_is_executed() {
+        let mut profile = Profile::default();
+        let name = profile.strings.intern("f");
+        let file = profile.strings.intern("x.py");
+        let label = |columns, options: &Options| {
+            let place = Frame {
+                file,
+                short_file: file,
+                line: Some(12),
+                first_line: Some(9),
+                columns,
+                name,
+                ..Frame::unknown(FrameKind::Python)
+            };
+            frame(&profile, &place, options)
+        };
+        let on_one_line = Some(Columns { first: 5, end_line: None, last: 18 });
+        let default = Options::default();
+        assert_eq!(label(on_one_line, &default), "f (x.py:12:5-18)");
+        assert_eq!(
+            label(Some(Columns { first: 5, end_line: Some(14), last: 3 }), &default),
+            "f (x.py:12:5-14:3)"
+        );
+        assert_eq!(label(Some(Columns { first: 1, end_line: None, last: 0 }), &default), "f (x.py:12:1)");
+        assert_eq!(label(None, &default), "f (x.py:12)");
+        assert_eq!(label(on_one_line, &Options { by_function: true, ..default.clone() }), "f (x.py:9)");
+        assert_eq!(label(on_one_line, &Options { line_numbers: false, ..default }), "f (x.py)");
     }
 
     #[test]

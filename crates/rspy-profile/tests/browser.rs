@@ -145,7 +145,7 @@ fn clicking_zooms_and_searching_highlights() {
 
 #[test]
 fn hostile_names_are_text() {
-    let mut recorder = Recorder { profile: Profile::default() };
+    let mut recorder = Recorder::default();
     let thread = recorder.thread(1, "");
     let stack = recorder.stack(
         StackId::EMPTY,

@@ -4,8 +4,9 @@ mod fixture;
 
 use fixture::{Recorder, metadata, shop, written};
 use insta::assert_snapshot;
-use rspy_profile::format::{Flamegraph, Raw};
+use rspy_profile::format::{Chrometrace, Flamegraph, Raw, Speedscope};
 use rspy_profile::{Activity, FORMATS, Format, Metadata, Options, Profile, StackId};
+use serde_json::{Value, json};
 
 /// An SVG with a line per element and without inferno's script, which is not ours.
 fn legible(svg: &str) -> String {
@@ -20,6 +21,9 @@ fn every_format_has_a_golden_file() {
         let mut text = written(*format, &shop(), &Options { by_thread: true, ..Options::default() });
         if format.extension() == "svg" {
             text = legible(&text);
+        }
+        if format.extension() == "json" {
+            text = text.replace("},{", "},\n{").replace("],[", "],\n[");
         }
         assert_snapshot!(format.name(), text);
     }
@@ -56,7 +60,7 @@ fn raw_follows_the_options() {
 /// As py-spy 0.4.3 wrote it.
 #[test]
 fn raw_is_the_text_of_py_spy() {
-    let mut recorder = Recorder { profile: Profile::new(metadata()) };
+    let mut recorder = Recorder { profile: Profile::new(metadata()), ..Recorder::default() };
     let main = recorder.thread(8306, "MainThread");
     let thread = recorder.thread(8309, "Thread-1 (<lambda>)");
     let stack = recorder.stack(
@@ -105,4 +109,91 @@ fn a_profile_without_samples_says_why() {
     recorder.sample(thread, StackId::EMPTY, 1234, Activity::Idle);
     let svg = written(&Flamegraph, &recorder.profile, &Options::default());
     assert!(svg.contains("1,234 samples taken, of idle threads only"), "{svg}");
+}
+
+/// What py-spy 0.4.3 writes of two threads, key by key.
+#[test]
+fn speedscope_has_the_shape_of_py_spy() {
+    let mut recorder = Recorder { profile: Profile::new(metadata()), ..Recorder::default() };
+    let main = recorder.thread(8306, "MainThread");
+    let nameless = recorder.thread(8309, "");
+    let stack = recorder.stack(
+        StackId::EMPTY,
+        &[("<module>", "/srv/shop/target.py", 22, 1), ("busy;", "/srv/shop/pkg/work.py", 5, 2)],
+    );
+    recorder.active(main, stack, 1);
+    recorder.active(nameless, stack, 1);
+    recorder.active(main, stack, 2);
+    let shown = |options| {
+        serde_json::from_str::<Value>(&written(&Speedscope, &recorder.profile, &options)).expect("JSON")
+    };
+    let expected = json!({
+        "$schema": "https://www.speedscope.app/file-format-schema.json",
+        "profiles": [
+            { "type": "sampled", "name": "Thread 8306 \"MainThread\"", "unit": "seconds", "startValue": 0.0,
+              "endValue": 0.03, "samples": [[1, 0], [1, 0]], "weights": [0.01, 0.02] },
+            { "type": "sampled", "name": "Thread 8309", "unit": "seconds", "startValue": 0.0,
+              "endValue": 0.01, "samples": [[1, 0]], "weights": [0.01] },
+        ],
+        "shared": { "frames": [
+            { "name": "busy;", "file": "/srv/shop/pkg/work.py", "line": 5, "col": null },
+            { "name": "<module>", "file": "/srv/shop/target.py", "line": 22, "col": null },
+        ] },
+        "activeProfileIndex": 0,
+        "exporter": "rspy@0.1.0",
+        "name": "python -m shop serve --port 8080",
+    });
+    assert_eq!(shown(Options::default()), expected);
+    let lines = |options| {
+        let frames = &shown(options)["shared"]["frames"];
+        let frames: Vec<_> = frames.as_array().expect("a list").iter().collect();
+        frames.iter().map(|frame| (frame["name"].clone(), frame["line"].clone())).collect::<Vec<_>>()
+    };
+    let by_thread = Options { by_thread: true, ..Options::default() };
+    assert_eq!(lines(by_thread.clone())[2], (json!("thread (8306): MainThread"), json!(0)));
+    assert_eq!(lines(Options { line_numbers: false, ..by_thread })[2].1, json!(null));
+    assert_eq!(lines(Options { by_function: true, ..Options::default() })[0].1, json!(2));
+}
+
+/// The events of a trace as (thread, phase, name, milliseconds).
+fn bars(profile: &Profile, options: &Options) -> Vec<(u64, String, String, u64)> {
+    let events: Vec<Value> =
+        serde_json::from_str(&written(&Chrometrace, profile, options)).expect("a list of events");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    events
+        .iter()
+        .filter(|event| event["ph"] != "M")
+        .map(|event| {
+            let time = event["ts"].as_u64().expect("a time");
+            (event["tid"].as_u64().expect("an id"), text(&event["ph"]), text(&event["name"]), time / 1000)
+        })
+        .collect()
+}
+
+#[test]
+fn chrometrace_ends_what_was_not_seen_for_a_while() {
+    let mut recorder = Recorder::default();
+    let thread = recorder.thread(7, "");
+    let outer = recorder.stack(StackId::EMPTY, &[("outer", "a.py", 1, 1)]);
+    let other_line = recorder.stack(StackId::EMPTY, &[("outer", "a.py", 2, 1)]);
+    let inner = recorder.stack(other_line, &[("inner", "a.py", 9, 8)]);
+    recorder.active(thread, outer, 1);
+    recorder.active(thread, inner, 1);
+    recorder.sample(thread, inner, 1, Activity::Idle);
+    recorder.active(thread, other_line, 1);
+    recorder.sample(thread, outer, 20, Activity::Idle);
+    recorder.active(thread, outer, 4);
+    let options = Options::default();
+    let event = |phase: &str, name: &str, at| (7, phase.to_owned(), name.to_owned(), at);
+    let expected = [
+        event("B", "outer", 10),
+        event("B", "inner", 20),
+        // One tick that passed without a sample is no gap that can be told.
+        event("E", "inner", 40),
+        event("E", "outer", 50),
+        // Of four ticks the first three were missed.
+        event("B", "outer", 250),
+        event("E", "outer", 290),
+    ];
+    assert_eq!(bars(&recorder.profile, &options), expected);
 }

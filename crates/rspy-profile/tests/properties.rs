@@ -50,7 +50,7 @@ prop_compose! {
             .map(|(name, file, line, kind)| {
                 let strings = &mut recorder.profile.strings;
                 let (name, file) = (strings.intern(name), strings.intern(file));
-                let frame = Frame { name, file, short_file: file, line: *line, first_line: Some(1), kind: *kind };
+                let frame = Frame { name, file, short_file: file, line: *line, columns: None, first_line: Some(1), kind: *kind };
                 recorder.profile.frames.intern(frame)
             })
             .collect();

@@ -101,6 +101,10 @@ pub struct Record {
     #[arg(long, hide = true)]
     pub hideprogress: bool,
 
+    /// Show columns beside line numbers (Python 3.11 and later): file.py:LINE:FIRST-LAST, counted from 1
+    #[arg(long)]
+    pub columns: bool,
+
     /// A command to start and record
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "pid")]
     pub program: Vec<String>,
@@ -129,6 +133,10 @@ pub struct Dump {
     /// the innermost frames are not known
     #[arg(long)]
     pub nonblocking: bool,
+
+    /// Show columns beside line numbers (Python 3.11 and later): file.py:LINE:FIRST-LAST, counted from 1
+    #[arg(long)]
+    pub columns: bool,
 }
 
 /// Whether threads may be stopped, as `--nonblocking` says.

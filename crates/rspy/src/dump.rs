@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::locals::Local;
 use rspy_cpython::stack::Frame;
+use rspy_profile::Columns;
 use serde::Serialize;
 
 use crate::cli::{Dump, pausing};
+use crate::columns::columns_of;
 use crate::failure::Failure;
 use crate::names::ShortNames;
 use crate::target::{Target, ThreadSample, Which};
@@ -30,7 +32,7 @@ pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let written = if options.json {
         let threads: Vec<JsonThread> = threads
             .iter()
-            .map(|thread| JsonThread::new(&target, &mut names, &thread_names, thread))
+            .map(|thread| JsonThread::new(&target, &mut names, &thread_names, thread, options.columns))
             .collect();
         serde_json::to_writer_pretty(&mut out, &threads).map_err(io::Error::from).and_then(|()| writeln!(out))
     } else {
@@ -77,9 +79,11 @@ fn text(
                         false => names.shorten(&target.process, &code.filename),
                     };
                     write!(out, "    {} ({file}", code.name)?;
-                    match frame.location().line {
-                        Some(line) => writeln!(out, ":{line})")?,
-                        None => writeln!(out, ")")?,
+                    let location = frame.location();
+                    match (location.line, columns_of(&location).filter(|_| options.columns)) {
+                        (Some(line), Some(columns)) => writeln!(out, ":{line}:{columns})")?,
+                        (Some(line), None) => writeln!(out, ":{line})")?,
+                        (None, _) => writeln!(out, ")")?,
                     }
                     text_of_locals(out, locals.as_deref().unwrap_or_default())?;
                 }
@@ -145,6 +149,24 @@ struct JsonFrame<'t> {
     locals: Option<Vec<JsonLocal<'t>>>,
     is_entry: bool,
     is_shim_entry: bool,
+    #[serde(flatten)]
+    columns: Option<JsonColumns>,
+}
+
+/// Counted as in the text: from 1, in bytes of UTF-8, the last one included.
+#[derive(Serialize)]
+struct JsonColumns {
+    column: u32,
+    end_line: u32,
+    end_column: u32,
+}
+
+impl JsonColumns {
+    fn new(frame: &Frame) -> Option<Self> {
+        let location = frame.location();
+        let Columns { first, last, .. } = columns_of(&location)?;
+        Some(JsonColumns { column: first, end_line: location.end_line?, end_column: last })
+    }
 }
 
 #[derive(Serialize)]
@@ -173,6 +195,7 @@ impl<'t> JsonThread<'t> {
         names: &mut ShortNames,
         thread_names: &'t HashMap<u64, String>,
         thread: &'t ThreadSample,
+        columns: bool,
     ) -> Self {
         let known = if thread.lost { &[] } else { thread.frames.as_slice() };
         let frames = known.iter().map(|frame| match frame {
@@ -185,6 +208,7 @@ impl<'t> JsonThread<'t> {
                 locals: locals.as_ref().map(|locals| locals.iter().map(JsonLocal::new).collect()),
                 is_entry: raw.is_entry,
                 is_shim_entry: *is_shim_entry,
+                columns: JsonColumns::new(frame).filter(|_| columns),
             },
             Frame::Unknown(_) => JsonFrame {
                 name: "[unknown]",
@@ -195,6 +219,7 @@ impl<'t> JsonThread<'t> {
                 locals: None,
                 is_entry: false,
                 is_shim_entry: false,
+                columns: None,
             },
         });
         JsonThread {

@@ -6,6 +6,7 @@
 
 pub mod cli;
 mod clock;
+mod columns;
 mod dump;
 mod failure;
 mod launch;

@@ -137,7 +137,7 @@ fn sample(
     let pid = target.process.pid();
     let exit = exit_of(pid);
     let which = if options.idle { Which::All } else { Which::Active };
-    let mut recorder = Recorder::new(metadata(options, target));
+    let mut recorder = Recorder::new(metadata(options, target), options.columns);
     let progress = Progress::new(options.duration.0, options.hideprogress);
     // The kernel ends a wait up to 50 µs late unless told otherwise; a kernel that
     // does not know better is as precise as it is.

@@ -11,6 +11,7 @@ use rspy_profile::{
     ThreadState,
 };
 
+use crate::columns::columns_of;
 use crate::names::ShortNames;
 use crate::target::ThreadSample;
 
@@ -19,18 +20,21 @@ pub struct Recorder {
     profile: Profile,
     names: ShortNames,
     threads: HashMap<(Option<u32>, u64), ThreadId>,
+    /// Whether frames that differ in their columns alone are different ones.
+    columns: bool,
     samples: u64,
     cut: u64,
     missed: u64,
 }
 
 impl Recorder {
-    /// An empty recording.
-    pub fn new(metadata: Metadata) -> Recorder {
+    /// An empty recording, with or without the columns of frames.
+    pub fn new(metadata: Metadata, columns: bool) -> Recorder {
         Recorder {
             profile: Profile::new(metadata),
             names: ShortNames::default(),
             threads: HashMap::new(),
+            columns,
             samples: 0,
             cut: 0,
             missed: 0,
@@ -154,11 +158,13 @@ impl Recorder {
             stack::Frame::Unknown(_) => Frame::unknown(FrameKind::Lost(LostReason::Inconsistent)),
             stack::Frame::Python { code, .. } => {
                 let short = self.names.shorten(process, &code.filename);
+                let location = frame.location();
                 Frame {
                     short_file: self.profile.strings.intern(short),
                     name: self.profile.strings.intern(&code.name),
                     file: self.profile.strings.intern(&code.filename),
-                    line: frame.location().line,
+                    line: location.line,
+                    columns: columns_of(&location).filter(|_| self.columns),
                     first_line: u32::try_from(code.first_line).ok(),
                     kind: FrameKind::Python,
                 }

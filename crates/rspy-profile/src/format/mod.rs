@@ -4,13 +4,17 @@
 //! golden file (`INSTA_UPDATE=always cargo test -p rspy-profile`). Command line help, file name
 //! extensions and completions come from the list.
 
+mod chrometrace;
 mod flamegraph;
 mod raw;
+mod speedscope;
 
 use std::io;
 
+pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
 pub use raw::Raw;
+pub use speedscope::Speedscope;
 
 use crate::options::Options;
 use crate::profile::Profile;
@@ -48,7 +52,7 @@ pub trait Format: Sync {
 }
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] = &[&Flamegraph, &Raw];
+pub static FORMATS: &[&dyn Format] = &[&Flamegraph, &Raw, &Speedscope, &Chrometrace];
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
