@@ -3,19 +3,15 @@
 //!
 //! Without Chromium this fails where `CI` is `true`, and elsewhere says that it was skipped.
 
+mod chromium;
 mod fixture;
 
-use std::path::Path;
-use std::process::Command;
-use std::{env, fs};
+use std::fs;
 
 use fixture::{Recorder, shop, written};
 use rspy_profile::format::Flamegraph;
-use rspy_profile::{Options, Profile, StackId};
+use rspy_profile::{Options, StackId};
 use serde_json::{Value, json};
-
-/// The names Chromium goes by.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// Runs after the picture's own start-up, which also waits for a timer, and leaves its findings as
 /// JSON in the document.
@@ -72,36 +68,16 @@ window.addEventListener("load", function () { setTimeout(function () {
 /// What a browser finds after clicking the frame called `target` and searching for `search`, or
 /// `None` if there is no browser and none is demanded.
 fn probe(name: &str, svg: &str, target: &str, search: &str) -> Option<Value> {
-    let Some(browser) = BROWSERS.iter().find(|name| Command::new(name).arg("--version").output().is_ok())
-    else {
-        assert_ne!(env::var("CI").as_deref(), Ok("true"), "none of {BROWSERS:?} is installed");
-        eprintln!("skipped {name}: none of {BROWSERS:?} is installed");
-        return None;
-    };
-    let directory =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{name}-{}", std::process::id()));
-    fs::create_dir_all(&directory).expect("a writable target directory");
+    let directory = chromium::directory(name);
     let page = directory.join("flamegraph.svg");
     let literal = |text| json!(text).to_string().replace('>', r"\u003e");
     let script = PROBE.replace("PROBE_TARGET", &literal(target)).replace("PROBE_SEARCH", &literal(search));
     let body = svg.strip_suffix("</svg>").expect("an SVG document");
     fs::write(&page, format!("{body}{script}")).expect("a writable target directory");
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1400,900"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--virtual-time-budget=5000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", directory.join("user").display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .expect("a browser that starts");
-    let document = String::from_utf8_lossy(&output.stdout);
-    let report = document.split_once("REPORT{").and_then(|(_, rest)| rest.split_once("}END"));
-    let Some((report, _)) = report else {
-        panic!("the script did not finish:\n{document}\n{}", String::from_utf8_lossy(&output.stderr));
-    };
-    let report = format!("{{{report}}}").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let report =
+        chromium::report(name, &directory, &["--disable-gpu"], &format!("file://{}", page.display()));
     fs::remove_dir_all(&directory).expect("a directory of our own");
-    Some(serde_json::from_str(&report).expect("JSON"))
+    report
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Format for Speedscope {
             schema: "https://www.speedscope.app/file-format-schema.json",
             profiles: sampled,
             shared: Shared { places: &places },
-            active_profile_index: 0,
+            active_profile_index: busiest(&timelines),
             exporter: format!("rspy@{}", profile.metadata.rspy_version),
             name: if title.is_empty() { "rspy profile" } else { title },
         };
@@ -69,6 +69,12 @@ impl Format for Speedscope {
     }
 }
 
+/// The index of the thread with the most samples.
+fn busiest(timelines: &[Timeline]) -> usize {
+    let most = timelines.iter().enumerate().rev().max_by_key(|(_, timeline)| timeline.samples.len());
+    most.map_or(0, |(index, _)| index)
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct File<'a> {
@@ -77,7 +83,8 @@ struct File<'a> {
     /// Written before `shared`, and so finds all places that `shared` then lists.
     profiles: Vec<Sampled<'a>>,
     shared: Shared<'a>,
-    active_profile_index: u32,
+    /// Which profile a viewer shows first.
+    active_profile_index: usize,
     exporter: String,
     name: &'a str,
 }
