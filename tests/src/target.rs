@@ -49,6 +49,10 @@ pub struct Frame {
     /// `f_lineno`, None where the frame has no line.
     #[serde(default)]
     pub line: Option<u32>,
+    /// Line, last line, column and last column as `co_positions` counts them, if TESTIFY_POSITIONS asked for them
+    /// and the interpreter has them.
+    #[serde(default)]
+    pub position: Option<[u32; 4]>,
     /// Any of these lines instead, for a thread that runs.
     #[serde(default)]
     pub lines: Vec<u32>,

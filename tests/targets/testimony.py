@@ -1,4 +1,5 @@
 """How a target tells the test what it stands in. Imports so little that a subinterpreter can use it too."""
+import itertools
 import json
 import os
 import sys
@@ -9,12 +10,22 @@ def name_of(code):
     return getattr(code, 'co_qualname', code.co_name)
 
 
+def position_of(frame):
+    """What the frame executes, [line, end_line, column, end_column]; None where the interpreter does not know."""
+    if not hasattr(frame.f_code, 'co_positions'):
+        return None
+    position = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    return None if None in position else position
+
+
 def stack_of(frame):
     """The frames from `frame` outwards, innermost first."""
     frames = []
     while frame is not None:
         code = frame.f_code
         frames.append({'name': name_of(code), 'filename': code.co_filename, 'line': frame.f_lineno})
+        if 'TESTIFY_POSITIONS' in os.environ:
+            frames[-1]['position'] = position_of(frame)
         frame = frame.f_back
     return frames
 
