@@ -1,13 +1,15 @@
 //! A target process as the operating system sees it.
 //!
 //! Memory ([`Memory`], [`LiveMemory`], [`Batch`]), what is mapped ([`maps`]), the
-//! images behind it ([`elf`]), threads and their state ([`threads`]), stopping a
-//! thread for the length of one read ([`stop`]).
+//! images behind it ([`elf`]), threads and their state ([`threads`]), the processes
+//! it has started ([`children`]), stopping a thread for the length of one read
+//! ([`stop`]).
 //!
 //! Knows nothing of Python; never writes into the target. Linux on x86-64 only:
 //! another system is another set of these modules behind the same names.
 
 mod address;
+pub mod children;
 pub mod elf;
 mod error;
 mod fault;

@@ -108,9 +108,11 @@ impl Process {
                 continue;
             }
             if let Ok(image) = elf::from_file(&opened, file, wanted) {
+                tracing::debug!(pid = self.pid, ?path, "read an image");
                 return Ok(image);
             }
         }
+        tracing::debug!(pid = self.pid, file = ?file.path, "reads an image from memory: no file is the mapped one");
         elf::from_memory(memory, file, wanted)
     }
 

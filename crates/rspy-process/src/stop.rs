@@ -231,6 +231,7 @@ impl Tracer {
             }
             if !pace.again() {
                 self.stats.late += running;
+                tracing::debug!(threads = running, "did not stop within the limit");
                 return;
             }
         }

@@ -1,21 +1,25 @@
-//! The command line: py-spy's words for what py-spy has.
+//! The command line: every command line of py-spy 0.4.3 means the same here, and
+//! options of our own come after py-spy's.
+//!
+//! The program is taken as py-spy takes it: the words that are no options, with
+//! or without `--` before them. Without it, options behind the program's name are
+//! rspy's own.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use clap::builder::TypedValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
 use rspy_profile::{FORMATS, Format};
-
-use crate::target::Pausing;
 
 /// Sampling profiler for running Python programs.
 ///
 /// Attaches to a CPython process from outside: nothing is imported, injected or
 /// restarted in it.
 #[derive(Parser)]
-#[command(name = "rspy", version, infer_subcommands = true, max_term_width = 100)]
+#[command(name = "rspy", version, infer_subcommands = true, max_term_width = 100, after_help = GENERAL)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -26,33 +30,97 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Records stack traces to a flame graph or another format
-    #[command(after_help = RECORD_EXAMPLES)]
+    #[command(after_help = RECORD_NOTES, group = whom(), override_usage = RECORD_USAGE)]
     Record(Record),
+    /// Shows the functions that use the most time, live (not in this release yet)
+    #[command(after_help = TOP_NOTES, group = whom(), override_usage = TOP_USAGE)]
+    Top(Top),
     /// Dumps the stack of every thread, now
-    #[command(after_help = DUMP_EXAMPLES)]
+    #[command(after_help = DUMP_NOTES)]
     Dump(Dump),
+    /// Writes a script that completes rspy's command line in a shell
+    #[command(hide = true, after_help = COMPLETIONS_NOTES)]
+    Completions(Completions),
 }
 
-const RECORD_EXAMPLES: &str = "\
+const GENERAL: &str = "\
+Commands may be abbreviated: `rspy rec`. `rspy COMMAND --help` shows the options and examples of one.
+
+Environment:
+  RUST_LOG=info|debug|trace   say on stderr what rspy finds and does; RUST_LOG=rspy_process=debug for a part
+  NO_COLOR=1                  no colours
+
+Exit codes:
+  0  done
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong";
+
+const RECORD_USAGE: &str = "rspy record [OPTIONS] --pid <PID>
+       rspy record [OPTIONS] -- <COMMAND>...";
+
+const RECORD_NOTES: &str = "\
 Examples:
   rspy record -o profile.svg --pid 12345
   rspy record -d 30 -f raw -o stacks.txt --pid 12345
-  rspy record -o profile.svg -- python program.py --its-options";
+  rspy record -o profile.svg -- python program.py --its-options
 
-const DUMP_EXAMPLES: &str = "\
+A COMMAND may start Python through a shell, a pyenv shim, a script or another launcher: the first
+Python found in it or below it is recorded. rspy then writes its own messages to stderr, so that
+stdout is the program's alone. When the duration is over, or at Control-C, rspy ends the program;
+SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 sent to rspy are passed on to it.
+
+Exit codes:
+  0    the recording is written
+  1    failed; what went wrong and what to do is on stderr
+  2    the command line is wrong
+  N    the recording is written, and the COMMAND ended by itself with exit code N, or was killed
+       by a signal: then N is 128 plus its number";
+
+const TOP_USAGE: &str = "rspy top [OPTIONS] --pid <PID>
+       rspy top [OPTIONS] -- <COMMAND>...";
+
+const TOP_NOTES: &str = "\
+This release cannot do it yet: the options are understood, and then it says so with exit code 1.
+Use `rspy dump` to see the stacks now, or `rspy record -d 10` for a flame graph of ten seconds.";
+
+const DUMP_NOTES: &str = "\
 Examples:
   rspy dump --pid 12345
-  rspy dump --pid 12345 --json";
+  rspy dump --pid 12345 --json
+
+Exit codes:
+  0  the stacks are written
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong";
+
+const COMPLETIONS_NOTES: &str = "\
+Examples:
+  rspy completions bash > ~/.local/share/bash-completion/completions/rspy
+  rspy completions zsh > \"${fpath[1]}/_rspy\"
+  rspy completions fish > ~/.config/fish/completions/rspy.fish";
+
+/// A process or a program is needed; with both, as in py-spy, it is the process.
+fn whom() -> ArgGroup {
+    ArgGroup::new("whom").args(["pid", "program"]).required(true).multiple(true)
+}
 
 /// Options of `rspy record`.
 #[derive(Args)]
 pub struct Record {
+    /// A Python program to start and record, with its arguments
+    #[arg(value_name = "COMMAND", value_parser = OsStringValueParser::new())]
+    pub program: Vec<OsString>,
+
     /// The process to attach to, in decimal or, with 0x, hexadecimal
-    #[arg(short, long, value_parser = pid, value_name = "PID", required_unless_present = "program")]
+    #[arg(short, long, value_parser = pid, value_name = "PID")]
     pub pid: Option<u32>,
 
-    /// File to write to [default: made from pid, time and format]
-    #[arg(short, long, value_name = "FILE")]
+    /// Show whole paths instead of paths within their package
+    #[arg(long)]
+    pub full_filenames: bool,
+
+    /// File to write to [default: PID-TIME and the format's extension]
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
 
     /// What to write
@@ -64,21 +132,13 @@ pub struct Record {
     #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = duration)]
     pub duration: Limit,
 
-    /// Samples a second
+    /// Samples a second; more than 100000 are not taken
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = rate)]
     pub rate: u32,
 
-    /// Include threads that are idle: asleep, or waiting for a lock or for data
+    /// Record the processes that it starts as well (not in this release yet)
     #[arg(short, long)]
-    pub idle: bool,
-
-    /// Include only the threads that hold the GIL
-    #[arg(short, long)]
-    pub gil: bool,
-
-    /// Show each thread on its own, instead of adding up all of them
-    #[arg(short, long)]
-    pub threads: bool,
+    pub subprocesses: bool,
 
     /// Add up by function instead of by line
     #[arg(short = 'F', long)]
@@ -88,49 +148,117 @@ pub struct Record {
     #[arg(long)]
     pub nolineno: bool,
 
-    /// Show whole paths instead of paths within their package
-    #[arg(long)]
-    pub full_filenames: bool,
+    /// Show each thread on its own, instead of adding up all of them
+    #[arg(short, long)]
+    pub threads: bool,
 
-    /// Never stop the program: stacks of running threads are often lost or end in [cut], where
-    /// the innermost frames are not known
-    #[arg(long)]
-    pub nonblocking: bool,
+    /// Include only the threads that hold the GIL
+    #[arg(short, long)]
+    pub gil: bool,
+
+    /// Include threads that are idle: asleep, or waiting for a lock or for data
+    #[arg(short, long)]
+    pub idle: bool,
+
+    /// Keep what the program prints to itself; show its stderr if it fails
+    #[arg(long, hide = true)]
+    pub capture: bool,
 
     /// Show no progress
     #[arg(long, hide = true)]
     pub hideprogress: bool,
 
+    /// Show the frames of extensions in C, C++, Cython or Rust as well (not in this release yet)
+    #[arg(short, long)]
+    pub native: bool,
+
+    /// Never stop the program, not even for microseconds: many stacks of running threads are lost
+    /// or end in [cut], where the innermost frames are not known
+    #[arg(long)]
+    pub nonblocking: bool,
+
     /// Show columns beside line numbers (Python 3.11 and later): file.py:LINE:FIRST-LAST, counted from 1
     #[arg(long)]
     pub columns: bool,
+}
 
-    /// A command to start and record
-    #[arg(last = true, value_name = "COMMAND", conflicts_with = "pid")]
-    pub program: Vec<String>,
+/// Options of `rspy top`.
+#[derive(Args)]
+pub struct Top {
+    /// A Python program to start and watch, with its arguments
+    #[arg(value_name = "COMMAND", value_parser = OsStringValueParser::new())]
+    pub program: Vec<OsString>,
+
+    /// The process to attach to, in decimal or, with 0x, hexadecimal
+    #[arg(short, long, value_parser = pid, value_name = "PID")]
+    pub pid: Option<u32>,
+
+    /// Samples a second; more than 100000 are not taken
+    #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = rate)]
+    pub rate: u32,
+
+    /// Watch the processes that it starts as well
+    #[arg(short, long)]
+    pub subprocesses: bool,
+
+    /// Show whole paths instead of paths within their package
+    #[arg(long)]
+    pub full_filenames: bool,
+
+    /// Include only the threads that hold the GIL
+    #[arg(short, long)]
+    pub gil: bool,
+
+    /// Include threads that are idle: asleep, or waiting for a lock or for data
+    #[arg(short, long)]
+    pub idle: bool,
+
+    /// Time from one refresh to the next
+    #[arg(long, value_name = "SECONDS", default_value = "1.0")]
+    pub delay: f64,
+
+    /// Show the frames of extensions in C, C++, Cython or Rust as well
+    #[arg(short, long)]
+    pub native: bool,
+
+    /// Never stop the program, not even for microseconds: more stacks are lost
+    #[arg(long)]
+    pub nonblocking: bool,
 }
 
 /// Options of `rspy dump`.
 #[derive(Args)]
 pub struct Dump {
     /// The process to look at, in decimal or, with 0x, hexadecimal
-    #[arg(short, long, value_parser = pid, value_name = "PID")]
-    pub pid: u32,
+    #[arg(short, long, value_parser = pid, value_name = "PID", required_unless_present = "core")]
+    pub pid: Option<u32>,
 
-    /// Write JSON
-    #[arg(short, long)]
-    pub json: bool,
-
-    /// Show the arguments and local variables of each frame; each -l more lets their texts be longer
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub locals: u8,
+    /// A core file to look at instead of a process (not in this release yet)
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
+    pub core: Option<PathBuf>,
 
     /// Show whole paths instead of paths within their package
     #[arg(long)]
     pub full_filenames: bool,
 
-    /// Never stop the program: stacks of running threads are often lost or end in [cut], where
-    /// the innermost frames are not known
+    /// Show the local variables of each frame; -ll shows more of each
+    #[arg(short, long, action = ArgAction::Count)]
+    pub locals: u8,
+
+    /// Write JSON
+    #[arg(short, long)]
+    pub json: bool,
+
+    /// Show the processes that it has started as well (not in this release yet)
+    #[arg(short, long)]
+    pub subprocesses: bool,
+
+    /// Show the frames of extensions in C, C++, Cython or Rust as well (not in this release yet)
+    #[arg(short, long)]
+    pub native: bool,
+
+    /// Never stop the program, not even for microseconds: stacks of running threads may be lost or
+    /// end in [cut], where the innermost frames are not known
     #[arg(long)]
     pub nonblocking: bool,
 
@@ -139,9 +267,12 @@ pub struct Dump {
     pub columns: bool,
 }
 
-/// Whether threads may be stopped, as `--nonblocking` says.
-pub fn pausing(nonblocking: bool) -> Pausing {
-    if nonblocking { Pausing::Never } else { Pausing::Brief }
+/// Options of `rspy completions`.
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
 }
 
 /// How long to sample.
@@ -151,15 +282,18 @@ pub struct Limit(
     pub Option<Duration>,
 );
 
+/// More than a process can be looked at.
+const MAX_RATE: u64 = 100_000;
+
 fn pid(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u32::from_str_radix(digits, 16),
+        Some(digits) => i32::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    match parsed {
-        Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err("a process id is a positive number; `ps -ef | grep python` lists them".to_owned()),
-    }
+    // No process has the id 0, which is not for the command line to know.
+    parsed.ok().and_then(|pid| u32::try_from(pid).ok()).ok_or_else(|| {
+        "a process id is a whole number, in hexadecimal with 0x; `ps -ef | grep python` lists them".to_owned()
+    })
 }
 
 fn duration(text: &str) -> Result<Limit, String> {
@@ -168,22 +302,25 @@ fn duration(text: &str) -> Result<Limit, String> {
     }
     // Fractions are ours, py-spy takes whole seconds.
     match text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        Some(duration) if !duration.is_zero() => Ok(Limit(Some(duration))),
-        _ => Err("give a positive number of seconds, or \"unlimited\"".to_owned()),
+        Some(duration) => Ok(Limit(Some(duration))),
+        None => Err("give a number of seconds, or \"unlimited\"".to_owned()),
     }
 }
 
 fn rate(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(rate @ 1..=100_000) => Ok(rate),
+    match text.parse::<u64>() {
+        Ok(rate) if rate > 0 => Ok(rate.min(MAX_RATE) as u32),
         _ => Err("give a whole number from 1 to 100000".to_owned()),
     }
 }
 
+/// A path, also an empty one: what is wrong with it is said when it is opened.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 fn format_parser() -> impl TypedValueParser<Value = &'static dyn Format> {
-    let names = FORMATS
-        .iter()
-        .map(|format| clap::builder::PossibleValue::new(format.name()).help(format.description()));
+    let names = FORMATS.iter().map(|format| PossibleValue::new(format.name()).help(format.description()));
     PossibleValuesParser::new(names).try_map(|name| {
         rspy_profile::format::by_name(&name.to_lowercase())
             .ok_or_else(|| format!("there is no format {name}"))
@@ -204,14 +341,32 @@ mod tests {
     fn values_are_read_as_py_spy_reads_them() {
         assert_eq!(pid("0x1F"), Ok(31));
         assert_eq!(pid("31"), Ok(31));
-        assert!(pid("0").is_err() && pid("-1").is_err() && pid("python").is_err());
+        assert_eq!(pid("+31"), Ok(31));
+        assert!(pid("-1").is_err() && pid("python").is_err() && pid("2147483648").is_err());
         assert_eq!(duration("unlimited"), Ok(Limit(None)));
+        assert_eq!(duration("0"), Ok(Limit(Some(Duration::ZERO))));
         assert_eq!(duration("0.5"), Ok(Limit(Some(Duration::from_millis(500)))));
-        assert!(duration("-1").is_err() && duration("nan").is_err() && duration("0").is_err());
-        assert!(rate("0").is_err() && rate("100001").is_err());
-        let cli = Cli::try_parse_from(["rspy", "rec", "-p", "12", "-f", "RAW"]).unwrap();
-        assert!(matches!(cli.command, Command::Record(record) if record.format.name() == "raw"));
+        assert!(duration("-1").is_err() && duration("nan").is_err() && duration("10s").is_err());
+        assert_eq!(rate("1000000"), Ok(100_000));
+        assert!(rate("0").is_err() && rate("1.5").is_err());
+    }
+
+    fn record(arguments: &[&str]) -> Record {
+        let all = ["rspy", "rec"].iter().chain(arguments);
+        match Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{error}")).command {
+            Command::Record(record) => record,
+            _ => panic!("rec is record"),
+        }
+    }
+
+    #[test]
+    fn a_program_is_taken_with_and_without_dashes() {
+        assert_eq!(record(&["--", "python", "a.py", "-d", "1"]).program, ["python", "a.py", "-d", "1"]);
+        let mixed = record(&["python", "-d", "1", "a.py", "--", "-x"]);
+        assert_eq!(mixed.program, ["python", "a.py", "-x"]);
+        assert_eq!(mixed.duration, Limit(Some(Duration::from_secs(1))));
+        let both = record(&["-p", "12", "-f", "RAW", "python"]);
+        assert_eq!((both.pid, both.format.name()), (Some(12), "raw"));
         assert!(Cli::try_parse_from(["rspy", "record"]).is_err());
-        assert!(Cli::try_parse_from(["rspy", "record", "-p", "1", "--", "python"]).is_err());
     }
 }

@@ -10,22 +10,22 @@ use rspy_cpython::stack::Frame;
 use rspy_profile::Columns;
 use serde::Serialize;
 
-use crate::cli::{Dump, pausing};
+use crate::attach::attach;
+use crate::cli::Dump;
 use crate::columns::columns_of;
 use crate::failure::Failure;
 use crate::names::ShortNames;
-use crate::target::{Target, ThreadSample, Which};
+use crate::target::{Pausing, Target, ThreadSample, Which};
 
 /// How long the text of a local variable may be for each `-l`, in bytes; as in py-spy.
 const LOCAL_LENGTH: usize = 128;
 
 /// Looks at the process once and prints what it saw.
 pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
-    let failed = |error| Failure::attaching(options.pid, &error);
-    let mut target = Target::attach(options.pid).map_err(failed)?;
-    target.pausing = pausing(options.nonblocking);
+    let pid = options.pid.ok_or_else(|| Failure::new("No process was given.", "Give one with --pid PID."))?;
+    let mut target = attach(pid, Pausing::nonblocking(options.nonblocking))?;
     target.locals = (options.locals > 0).then(|| usize::from(options.locals) * LOCAL_LENGTH);
-    let mut threads = target.look(Which::All).map_err(|error| failed(error.into()))?;
+    let mut threads = target.look(Which::All).map_err(|error| Failure::attaching(pid, &error.into()))?;
     let thread_names = target.thread_names();
     let mut names = ShortNames::default();
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -51,7 +51,7 @@ fn text(
     thread_names: &HashMap<u64, String>,
     threads: &[ThreadSample],
 ) -> io::Result<()> {
-    writeln!(out, "Process {}: {}", options.pid, target.process.command_line().join(" "))?;
+    writeln!(out, "Process {}: {}", target.process.pid(), target.process.command_line().join(" "))?;
     let executable = target.process.executable().unwrap_or_default();
     writeln!(out, "Python v{} ({})", target.attached.version(), executable.display())?;
     writeln!(out)?;

@@ -1,114 +1,367 @@
-//! Starting the program to be recorded.
+//! Starting the program to be recorded, finding the Python in it, and its end.
+//!
+//! What is started need not be Python itself: a shim that becomes Python (`exec`)
+//! keeps its process id, and a shell or launcher that starts Python has it among
+//! its descendants. The first Python that can be read is the one.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
-use std::thread;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use rspy_cpython::FindError;
-use rspy_process::ProcessError;
+use rspy_process::children::{descendants, path_to};
+use rspy_process::{ProcessError, ReadError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::attach::Search;
 use crate::failure::Failure;
-use crate::target::Target;
+use crate::progress::report;
+use crate::signals::{Received, Signals, suspend};
+use crate::target::{Pausing, Target};
+use crate::wait::{Woken, exit_of, wait};
 
-/// How long a command may take until its Python has started.
+/// How long a command may take until its Python can be read.
 const STARTING: Duration = Duration::from_secs(20);
 
-/// How long a command that was told to end may take for it.
+/// How long a Python that cannot be read is given to turn out to be another, as a
+/// launcher does that ends up in a Python that can.
+const CHANGING: Duration = Duration::from_secs(2);
+
+/// How often the processes of a command are looked through for Python: often at
+/// first, since that is when it starts.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LAST_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a program that has got Control-C from the terminal may take to end by
+/// itself before it is told to.
+const CLEANING_UP: Duration = Duration::from_secs(1);
+
+/// How long a program that was told to end may take for it.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// A program that rspy started. Its exit is watched by pidfd elsewhere: a wait
-/// for it while it is traced would take a stop for the exit.
+/// How often an exit is looked for on kernels that do not report it.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A program that rspy started. It is collected only when nothing traces it any
+/// more: a wait for it before would take a stop for the exit.
 pub struct Launched {
     child: Child,
+    exit: Option<OwnedFd>,
+    status: Option<ExitStatus>,
+    /// The processes between the command and its Python, and that Python, if it is
+    /// another process.
+    /// Held by descriptor, so that an id cannot come to mean another.
+    below: Vec<OwnedFd>,
+    is_told_to_end: bool,
+    stderr: Option<File>,
+}
+
+/// What ended a wait for a program.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Wait {
+    Due,
+    Ended,
+    Interrupted,
 }
 
 impl Launched {
-    /// Starts `program` with rspy's own input and output, and waits until its
-    /// interpreter can be read.
-    pub fn start(program: &[String]) -> Result<(Launched, Target), Failure> {
+    /// Starts `program` with rspy's own input and output, or with none if they are
+    /// to be `captured`.
+    pub fn start(program: &[OsString], captured: bool) -> Result<Launched, Failure> {
         let Some((name, arguments)) = program.split_first() else {
             return Err(Failure::new("No command was given.", "Give it after --, or a process with --pid."));
         };
         let mut command = Command::new(name);
         command.args(arguments);
-        let child = command.spawn().map_err(|error| {
-            Failure::new(
-                format!("Starting {name} failed: {error}."),
-                "Give a program that is on the PATH, or its whole path.",
-            )
-        })?;
-        let mut launched = Launched { child };
-        let target = launched.wait_for_python()?;
-        Ok((launched, target))
+        let stderr = captured
+            .then(|| {
+                let file = tempfile::tempfile()?;
+                command.stdout(Stdio::null()).stderr(file.try_clone()?);
+                Ok(file)
+            })
+            .transpose()
+            .map_err(|error| Failure::writing("a temporary file for the program's output", &error))?;
+        let child = command.spawn().map_err(|error| not_started(Path::new(name), &error))?;
+        tracing::info!(pid = child.id(), ?program, "started the command");
+        let exit = exit_of(child.id());
+        Ok(Launched { child, exit, status: None, below: Vec::new(), is_told_to_end: false, stderr })
     }
 
-    fn wait_for_python(&mut self) -> Result<Target, Failure> {
-        let pid = self.child.id();
+    /// Waits until a Python in it can be read.
+    pub fn find_python(&mut self, pausing: Pausing, signals: &mut Signals) -> Result<Target, Failure> {
+        let root = self.child.id();
         let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
+        let mut searches = vec![Search::new(root, pausing)];
+        let mut telling: Option<(Instant, u32, FindError)> = None;
+        let mut pause = FIRST_PAUSE;
         loop {
-            let error = match Target::attach(pid) {
-                Ok(target) => return Ok(target),
-                Err(error) => error,
+            let below = descendants(root);
+            searches.retain(|search| {
+                search.pid == root || below.iter().any(|descendant| descendant.pid == search.pid)
+            });
+            for descendant in below {
+                if !searches.iter().any(|search| search.pid == descendant.pid) {
+                    searches.push(Search::new(descendant.pid, pausing));
+                }
+            }
+            for search in &mut searches {
+                match search.attempt() {
+                    Some(Ok(target)) => {
+                        let after = start.elapsed();
+                        tracing::info!(pid = search.pid, ?after, tries = search.tries, "found its Python");
+                        self.below = path_to(root, search.pid).into_iter().filter_map(exit_of).collect();
+                        return Ok(target);
+                    }
+                    Some(Err(error)) if is_definite(&error) && telling.is_none() => {
+                        telling = Some((Instant::now(), search.pid, error));
+                    }
+                    Some(Err(error)) => tracing::debug!(pid = search.pid, %error, "not yet"),
+                    None => {}
+                }
+            }
+            if let Some((since, pid, error)) = &telling
+                && since.elapsed() >= CHANGING
+            {
+                return Err(self.given_up(signals, Failure::attaching(*pid, error)));
+            }
+            if start.elapsed() >= STARTING {
+                return Err(self.given_up(signals, no_python(&searches)));
+            }
+            match self.wait(Instant::now() + pause, signals, false) {
+                Wait::Due => {}
+                Wait::Ended => return Err(self.ended_early()),
+                Wait::Interrupted => {
+                    let failure = Failure::new(
+                        "Interrupted before Python had started in the command.",
+                        "Let it run until it has.",
+                    );
+                    return Err(self.given_up(signals, failure));
+                }
+            }
+            pause = (pause * 5 / 4).min(LAST_PAUSE);
+        }
+    }
+
+    /// Sends it a signal that rspy got for it, as far as it still runs.
+    pub fn pass_on(&self, signal: i32) {
+        // Not collected, so the id is still its own.
+        if self.status.is_none()
+            && let Ok(signal) = Signal::try_from(signal)
+        {
+            tracing::info!(%signal, "passed on to the program");
+            // It may have exited meanwhile, which is as good.
+            let _ = nix::sys::signal::kill(Pid::from_raw(self.child.id() as i32), signal);
+        }
+    }
+
+    /// Waits until it has ended by itself, or until an interrupt has made it end.
+    pub fn collect(&mut self, signals: &mut Signals) -> Option<ExitStatus> {
+        // However long it takes: only its end or an interrupt ends this.
+        while !self.has_ended() {
+            if self.wait(Instant::now() + STARTING, signals, false) == Wait::Interrupted {
+                self.end(signals);
+                break;
+            }
+        }
+        if self.status.is_some_and(|status| !status.success()) {
+            self.show_stderr();
+        }
+        self.status
+    }
+
+    /// Tells it to end. [`end`](Launched::end) waits for that.
+    pub fn tell_to_end(&mut self) {
+        self.is_told_to_end = true;
+        self.send(Signal::SIGTERM);
+    }
+
+    /// Waits until it has ended after Control-C, which it got from the terminal, or
+    /// after it was told to; is less patient after another Control-C.
+    pub fn end(&mut self, signals: &mut Signals) {
+        if !self.is_told_to_end {
+            if self.wait(Instant::now() + CLEANING_UP, signals, true) == Wait::Ended {
+                return;
+            }
+            self.tell_to_end();
+        }
+        if self.wait(Instant::now() + ENDING, signals, true) != Wait::Ended {
+            self.send(Signal::SIGKILL);
+            self.wait(Instant::now() + ENDING, signals, true);
+        }
+    }
+
+    /// Waits for the end of the command, or of all that led to its Python as well,
+    /// passing signals on.
+    fn wait(&mut self, due: Instant, signals: &mut Signals, all: bool) -> Wait {
+        loop {
+            let exit = match self.has_ended() {
+                false => self.exit.as_ref(),
+                true => match self.below.iter().find(|process| all && !is_readable(process)) {
+                    Some(process) => Some(process),
+                    None => return Wait::Ended,
+                },
             };
-            let is_over = matches!(error, FindError::Process(ProcessError::Zombie { .. }));
-            let is_starting = matches!(
-                error,
-                FindError::NotPython { .. }
-                    | FindError::NotReady
-                    | FindError::Inconsistent { .. }
-                    | FindError::Elf(_)
-                    | FindError::Read(_)
-                    | FindError::Process(ProcessError::NoMemory { .. })
-            );
-            if is_over {
-                let status = self.child.wait().map(describe).unwrap_or_default();
-                return Err(Failure::new(
-                    format!("The command ended before a Python interpreter was found in it{status}."),
-                    "Run it without rspy to see whether it works; give the python program itself if it only \
-                     starts one.",
-                ));
+            let look = if exit.is_some() { due } else { due.min(Instant::now() + LOOK) };
+            match wait(look, exit, signals) {
+                Woken::Due if due <= Instant::now() => return Wait::Due,
+                Woken::Due | Woken::Exited => {}
+                Woken::Signalled => {
+                    if serve(signals, Some(self)).is_some() {
+                        return Wait::Interrupted;
+                    }
+                }
             }
-            if !is_starting || start.elapsed() > STARTING {
-                self.end();
-                return Err(Failure::attaching(pid, &error));
-            }
-            thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
 
-    /// Tells the program to end if it has not, and collects it.
-    pub fn end(&mut self) -> Option<ExitStatus> {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
-        let signal = |signal| {
-            // It may have exited by itself meanwhile, which is as good.
-            let _ = nix::sys::signal::kill(pid, signal);
-        };
-        signal(nix::sys::signal::Signal::SIGTERM);
-        let start = Instant::now();
-        while start.elapsed() < ENDING {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
-            }
-            thread::sleep(Duration::from_millis(5));
+    fn has_ended(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
         }
-        signal(nix::sys::signal::Signal::SIGKILL);
-        self.child.wait().ok()
+        self.status.is_some()
     }
 
-    /// Collects the program, which has exited.
-    pub fn collect(&mut self) -> Option<ExitStatus> {
-        self.child.wait().ok()
+    /// Sends a signal to the command, and to what lies between it and its Python: a
+    /// shell that ends does not take its children with it.
+    fn send(&self, signal: Signal) {
+        self.pass_on(signal as i32);
+        for process in &self.below {
+            if let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) {
+                let _ = rustix::process::pidfd_send_signal(process, signal);
+            }
+        }
+    }
+
+    /// Ends it, since there is nothing to record.
+    fn given_up(&mut self, signals: &mut Signals, failure: Failure) -> Failure {
+        self.tell_to_end();
+        self.end(signals);
+        self.show_stderr();
+        failure
+    }
+
+    fn ended_early(&mut self) -> Failure {
+        self.show_stderr();
+        let how = self.status.map(describe).unwrap_or_default();
+        Failure::new(
+            format!("The command ended before a Python interpreter was found in it{how}."),
+            "Run it without rspy to see whether it works; give the Python program itself if the command only \
+             starts it and does not wait for it.",
+        )
+    }
+
+    /// What it wrote to its captured stderr.
+    fn show_stderr(&mut self) {
+        let Some(mut file) = self.stderr.take() else { return };
+        let mut bytes = Vec::new();
+        // Shown as far as it can be read: it only explains what is reported anyway.
+        let _ = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        report(String::from_utf8_lossy(&bytes).trim_end());
+    }
+}
+
+/// Does what signals ask for; `Some` to end, and whether the terminal asked.
+pub fn serve(signals: &mut Signals, launched: Option<&Launched>) -> Option<bool> {
+    while let Some(received) = signals.next() {
+        match (received, launched) {
+            (Received::Interrupt { by_terminal }, _) => return Some(by_terminal),
+            (Received::PassOn(signal), Some(launched)) => launched.pass_on(signal),
+            (Received::PassOn(_), None) => {}
+            (Received::Suspend, _) => suspend(),
+        }
+    }
+    None
+}
+
+impl Drop for Launched {
+    /// However rspy fails, a program that it has started does not stay behind.
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            self.send(Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The exit code a shell would give for `status`.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// Whether an error speaks of a Python, or of a process that cannot be read, and
+/// not only of one that is none yet.
+fn is_definite(error: &FindError) -> bool {
+    match error {
+        FindError::Unsupported(_) | FindError::Inconsistent { .. } => true,
+        FindError::Process(error) => matches!(error, ProcessError::Denied { .. }),
+        FindError::Read(error) => *error == ReadError::Denied,
+        FindError::NotPython { .. } | FindError::NotReady | FindError::Elf(_) => false,
+    }
+}
+
+/// Whether a process has ended.
+fn is_readable(process: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+fn no_python(searches: &[Search]) -> Failure {
+    let mut executables: Vec<String> = searches
+        .iter()
+        .filter_map(|search| Some(search.executable.as_ref()?.display().to_string()))
+        .collect();
+    executables.dedup();
+    Failure::new(
+        format!(
+            "No Python was found within {} seconds in the command, which runs {}.",
+            STARTING.as_secs(),
+            executables.join(", "),
+        ),
+        "Give the Python program itself; or start the command without rspy, and record its Python with --pid \
+         once it runs.",
+    )
+}
+
+fn not_started(name: &Path, error: &io::Error) -> Failure {
+    let cause = |why: &str| format!("Starting {} failed: {why}.", name.display());
+    let is_path = name.components().count() > 1;
+    let is_script = name.extension().is_some_and(|extension| extension == "py");
+    match error.kind() {
+        io::ErrorKind::NotFound if is_path && name.exists() => Failure::new(
+            cause("the interpreter that its first line names does not exist"),
+            "Mend that line, or name the interpreter: rspy record -- python FILE.",
+        ),
+        io::ErrorKind::NotFound => Failure::new(
+            cause("there is no such program"),
+            "Give a program that is on the PATH, or its whole path.",
+        ),
+        io::ErrorKind::PermissionDenied if is_script => Failure::new(
+            cause("it is not executable"),
+            format!("Start it with Python: rspy record -- python {}.", name.display()),
+        ),
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(cause("it is not executable"), "Give a program, or allow it with `chmod +x`.")
+        }
+        _ => Failure::new(cause(&error.to_string()), "Run it without rspy to see whether it works."),
     }
 }
 
 /// How a program ended, to be put behind a sentence.
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!(", with exit status {code}"),
-        (_, Some(signal)) => format!(", by signal {signal}"),
+        (Some(code), _) => format!(", with exit code {code}"),
+        (_, Some(signal)) => match Signal::try_from(signal) {
+            Ok(name) => format!(", by signal {signal} ({name})"),
+            Err(_) => format!(", by signal {signal}"),
+        },
         _ => String::new(),
     }
 }

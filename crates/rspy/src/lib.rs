@@ -4,17 +4,24 @@
 //! and `rspy-cpython`, what a profile is from `rspy-profile`.
 #![forbid(unsafe_code)]
 
+mod attach;
 pub mod cli;
 mod clock;
 mod columns;
+mod completions;
 mod dump;
 mod failure;
+mod later;
 mod launch;
+mod log;
 mod names;
+mod output;
 mod progress;
 mod record;
 mod recorder;
+mod signals;
 mod target;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -23,9 +30,12 @@ use cli::{Cli, Command};
 /// Runs one command line to its end. What goes wrong is printed to stderr with
 /// what to do about it; the exit code is 1 then.
 pub fn run(cli: Cli) -> ExitCode {
+    log::start();
     let outcome = match cli.command {
-        Command::Record(options) => record::record(&options),
-        Command::Dump(options) => dump::dump(&options),
+        Command::Record(options) => later::record(&options).and_then(|()| record::record(&options)),
+        Command::Top(options) => Err(later::top(&options)),
+        Command::Dump(options) => later::dump(&options).and_then(|()| dump::dump(&options)),
+        Command::Completions(options) => completions::completions(&options),
     };
     outcome.unwrap_or_else(|failure| {
         if failure.is_broken_pipe() {

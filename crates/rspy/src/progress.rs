@@ -6,12 +6,37 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Says something on stdout. Nobody listening any more is no reason to stop.
-pub fn say(message: impl Display) {
-    let _ = writeln!(io::stdout(), "{message}");
+/// What a recording tells its user, in py-spy's words.
+pub struct Messages {
+    /// stdout belongs to another: the program, or the recording.
+    pub on_stderr: bool,
+    /// Whether lines begin with `rspy> `.
+    pub named: bool,
 }
 
-/// Says something on stderr, likewise.
+impl Messages {
+    /// Says one thing.
+    pub fn say(&self, message: impl Display) {
+        let name = if self.named { "rspy> " } else { "" };
+        self.print(format_args!("{name}{message}"));
+    }
+
+    /// Leaves a line empty.
+    pub fn pause(&self) {
+        self.print("");
+    }
+
+    /// Nobody listening any more is no reason to stop.
+    fn print(&self, line: impl Display) {
+        if self.on_stderr {
+            report(line);
+        } else {
+            let _ = writeln!(io::stdout(), "{line}");
+        }
+    }
+}
+
+/// Says something on stderr. Nobody listening any more is no reason to stop.
 pub fn report(message: impl Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }

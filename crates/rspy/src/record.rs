@@ -1,32 +1,24 @@
 //! `rspy record`: samples stacks until told otherwise, then writes them.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rspy_process::ReadError;
 use rspy_process::stop::StopStats;
 use rspy_profile::{FormatError, Metadata, Options, Profile};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::cli::{Record, pausing};
+use crate::attach::{Search, attach};
+use crate::cli::Record;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::launch::Launched;
-use crate::progress::{Progress, grouped, report, say};
+use crate::launch::{Launched, exit_code, serve};
+use crate::output::Output;
+use crate::progress::{Messages, Progress, grouped, report};
 use crate::recorder::Recorder;
-use crate::target::{Target, Which};
-
-/// How often a target whose structures have gone is looked for again: it may have
-/// replaced itself (`exec`) by another Python.
-const FIND_AGAIN: Duration = Duration::from_millis(50);
+use crate::signals::Signals;
+use crate::target::{Pausing, Target, Which};
+use crate::wait::{Woken, exit_of, wait};
 
 /// How often names of threads are looked for while some have none: a thread may
 /// name itself late, or end before the recording does.
@@ -37,7 +29,7 @@ const NAME_AGAIN: Duration = Duration::from_millis(250);
 enum End {
     Elapsed,
     Exited,
-    Interrupted,
+    Interrupted { by_terminal: bool },
 }
 
 /// Records and writes what was gathered, whatever ended it.
@@ -48,92 +40,135 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             "Give one of the two.",
         ));
     }
-    let interrupted = on_interrupt()?;
-    let (mut launched, mut target) = match options.pid {
-        Some(pid) => (None, Target::attach(pid).map_err(|error| Failure::attaching(pid, &error))?),
+    let pausing = Pausing::nonblocking(options.nonblocking);
+    let mut signals = Signals::collect(options.pid.is_none())?;
+    let (mut launched, mut target, output) = match options.pid {
+        Some(pid) => {
+            if !options.program.is_empty() {
+                report("rspy: with --pid the command is not started; the process is recorded.");
+            }
+            let target = attach(pid, pausing)?;
+            let output = open(options, pid)?;
+            (None, target, output)
+        }
         None => {
-            let (launched, target) = Launched::start(&options.program)?;
-            (Some(launched), target)
+            let (launched, target, output) = launch(options, pausing, &mut signals)?;
+            (Some(launched), target, output)
         }
     };
-    target.pausing = pausing(options.nonblocking);
-    let pid = target.process.pid();
-    let output = options.output.clone().unwrap_or_else(|| default_name(pid, options.format.extension()));
-    // Found out now, not after an hour of sampling.
-    let file = File::options().create(true).append(true).open(&output);
-    let writing = |error| Failure::writing(&output.display().to_string(), &error);
-    let file = file.map_err(writing)?;
+    let messages = Messages {
+        // A program's own output must not be mixed with rspy's, nor a recording.
+        on_stderr: (launched.is_some() && !options.capture) || output.is_stdout(),
+        named: !options.capture || options.hideprogress,
+    };
 
-    announce(options);
-    let (recorder, end, duration) = sample(options, &mut target, &interrupted)?;
+    announce(options, &messages);
+    let (recorder, end, duration) = sample(options, &mut target, launched.as_ref(), &mut signals);
     let stops = target.stops();
-    if end == End::Elapsed || end == End::Interrupted {
-        launched.as_mut().map(Launched::end);
-    } else {
-        launched.as_mut().map(Launched::collect);
-    }
     match end {
         End::Elapsed => {}
-        End::Exited => say("\nrspy> Stopped sampling because process exited"),
-        End::Interrupted => say("\nrspy> Stopped sampling because Control-C pressed"),
+        End::Exited => {
+            messages.pause();
+            messages.say("Stopped sampling because process exited");
+        }
+        End::Interrupted { .. } => {
+            messages.pause();
+            messages.say("Stopped sampling because Control-C pressed");
+        }
+    }
+    // What the terminal sent has reached the program too, which may be cleaning up.
+    if let Some(launched) = &mut launched
+        && matches!(end, End::Elapsed | End::Interrupted { by_terminal: false })
+    {
+        launched.tell_to_end();
     }
 
     let (samples, lost, cut, missed) =
         (recorder.samples(), recorder.lost(), recorder.cut(), recorder.missed());
     let profile = recorder.finish(duration);
-    // What was there before goes only now; a pipe or a terminal has nothing to go.
-    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        file.set_len(0).map_err(writing)?;
+    let written = write(options, &profile, &output).map_err(|error| output.failure(&error));
+    if written.is_ok() {
+        messages.say(format_args!(
+            "Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
+            options.format.content(),
+            output.path().display()
+        ));
+        if let Some(hint) = options.format.how_to_open() {
+            messages.say(hint);
+        }
+        report(format_args!(
+            "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",
+            grouped(samples),
+            grouped(lost),
+            grouped(cut),
+            grouped(missed),
+            duration.as_secs_f64(),
+            describe(&stops),
+        ));
     }
-    write(options, &profile, file).map_err(writing)?;
-    say(format_args!(
-        "rspy> Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
-        options.format.content(),
-        output.display()
-    ));
-    if let Some(hint) = options.format.how_to_open() {
-        say(format_args!("rspy> {hint}"));
-    }
-    report(format_args!(
-        "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",
-        grouped(samples),
-        grouped(lost),
-        grouped(cut),
-        grouped(missed),
-        duration.as_secs_f64(),
-        describe(&stops),
-    ));
-    Ok(ExitCode::SUCCESS)
+
+    // The program's own end does not depend on whether the recording could be written.
+    let status = launched.as_mut().and_then(|launched| match end {
+        End::Exited => launched.collect(&mut signals),
+        End::Elapsed | End::Interrupted { .. } => {
+            launched.end(&mut signals);
+            None
+        }
+    });
+    written.map(|()| status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
 }
 
-fn announce(options: &Record) {
-    let target = if options.pid.is_some() { "process" } else { "program" };
+/// Starts the program and finds its Python. A file that cannot be written is found
+/// out before.
+fn launch(
+    options: &Record,
+    pausing: Pausing,
+    signals: &mut Signals,
+) -> Result<(Launched, Target, Output), Failure> {
+    let given = options.output.as_deref().map(Output::open).transpose()?;
+    let started = Launched::start(&options.program, options.capture)
+        .and_then(|mut launched| Ok((launched.find_python(pausing, signals)?, launched)));
+    let (target, launched) = match started {
+        Ok(started) => started,
+        Err(failure) => {
+            if let Some(output) = given {
+                output.give_up();
+            }
+            return Err(failure);
+        }
+    };
+    let output = match given {
+        Some(output) => output,
+        None => open(options, target.process.pid())?,
+    };
+    Ok((launched, target, output))
+}
+
+fn open(options: &Record, pid: u32) -> Result<Output, Failure> {
+    match &options.output {
+        Some(path) => Output::open(path),
+        None => Output::open(&Output::default_path(pid, options.format.extension())),
+    }
+}
+
+fn announce(options: &Record, messages: &Messages) {
     let limit = match options.duration.0 {
         Some(limit) => format!(" for {} seconds", limit.as_secs_f64()),
         None => String::new(),
     };
-    say(format_args!(
-        "rspy> Sampling {target} {} times a second{limit}. Press Control-C to exit.\n",
+    messages.say(format_args!(
+        "Sampling process {} times a second{limit}. Press Control-C to exit.",
         options.rate
     ));
-}
-
-/// A flag that is set when the user or the system asks rspy to end.
-fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, flag.clone()).map_err(|error| {
-            Failure::new(format!("Signal {signal} cannot be handled: {error}."), "Please report this.")
-        })?;
-    }
-    Ok(flag)
+    messages.pause();
 }
 
 fn sample(
     options: &Record,
     target: &mut Target,
-    interrupted: &AtomicBool,
-) -> Result<(Recorder, End, Duration), Failure> {
+    launched: Option<&Launched>,
+    signals: &mut Signals,
+) -> (Recorder, End, Duration) {
     let pid = target.process.pid();
     let exit = exit_of(pid);
     let which = if options.idle { Which::All } else { Which::Active };
@@ -145,13 +180,21 @@ fn sample(
     let start = Instant::now();
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
     let mut clock = Clock::new(start, options.rate, seed);
-    let (mut find_again, mut named) = (start, start);
+    let mut named = start;
+    // One too far away to be counted is none.
+    let limit = options.duration.0.and_then(|limit| start.checked_add(limit));
+    // It may replace itself (`exec`) by another Python.
+    let mut search = Search::new(pid, Pausing::nonblocking(options.nonblocking));
     let end = loop {
         let tick = clock.next(Instant::now());
-        let limit = options.duration.0.map(|limit| start + limit);
         let until = limit.map_or(tick.due, |limit| limit.min(tick.due));
-        if let Some(end) = wait(until, exit.as_ref(), interrupted) {
-            break end;
+        match wait(until, exit.as_ref(), signals) {
+            Woken::Due => {}
+            Woken::Exited => break End::Exited,
+            Woken::Signalled => match serve(signals, launched) {
+                Some(by_terminal) => break End::Interrupted { by_terminal },
+                None => continue,
+            },
         }
         if limit.is_some_and(|limit| limit <= tick.due) {
             break End::Elapsed;
@@ -172,11 +215,9 @@ fn sample(
                     break End::Exited;
                 }
                 recorder.lose(error, 1);
-                if find_again.elapsed() >= FIND_AGAIN {
-                    find_again = Instant::now();
-                    if let Ok(found) = Target::attach(pid) {
-                        *target = found;
-                    }
+                if let Some(Ok(found)) = search.attempt() {
+                    tracing::info!(pid, version = %found.attached.version(), "found its Python again");
+                    *target = found;
                 }
             }
         }
@@ -188,31 +229,8 @@ fn sample(
     };
     progress.finish();
     recorder.name_threads(&target.thread_names());
-    Ok((recorder, end, start.elapsed()))
-}
-
-/// What becomes readable when the process exits; `None` on kernels without pidfd,
-/// where the exit shows as a failed look.
-fn exit_of(pid: u32) -> Option<OwnedFd> {
-    pidfd_open(Pid::from_raw(pid as i32)?, PidfdFlags::empty()).ok()
-}
-
-/// Waits until `due`, unless the process exits or somebody interrupts before.
-fn wait(due: Instant, exit: Option<&OwnedFd>, interrupted: &AtomicBool) -> Option<End> {
-    loop {
-        if interrupted.load(Ordering::Relaxed) {
-            return Some(End::Interrupted);
-        }
-        let left = due.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-        let mut watched: Vec<PollFd<'_>> = exit.iter().map(|fd| PollFd::new(*fd, PollFlags::IN)).collect();
-        match poll(&mut watched, Some(&timeout)) {
-            Ok(0) if left.is_zero() || due <= Instant::now() => return None,
-            // A signal ends the wait: look at the flag.
-            Ok(0) | Err(_) => {}
-            Ok(_) => return Some(End::Exited),
-        }
-    }
+    tracing::info!(?end, samples = recorder.samples(), lost = recorder.lost(), "sampling ended");
+    (recorder, end, start.elapsed())
 }
 
 fn metadata(options: &Record, target: &Target) -> Metadata {
@@ -228,7 +246,7 @@ fn metadata(options: &Record, target: &Target) -> Metadata {
     }
 }
 
-fn write(options: &Record, profile: &Profile, file: File) -> std::io::Result<()> {
+fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Result<()> {
     let choices = Options {
         title: None,
         line_numbers: !options.nolineno,
@@ -238,18 +256,12 @@ fn write(options: &Record, profile: &Profile, file: File) -> std::io::Result<()>
         idle: options.idle,
         gil: options.gil,
     };
-    let mut out = BufWriter::new(file);
+    let mut out = BufWriter::new(output.begin()?);
     match options.format.write(profile, &choices, &mut out) {
         Ok(()) => out.flush(),
         Err(FormatError::Write(error)) => Err(error),
         Err(error) => Err(std::io::Error::other(error)),
     }
-}
-
-/// `PID-2026-11-22T11-58-45+0000.svg`, in local time, as py-spy names them.
-fn default_name(pid: u32, extension: &str) -> PathBuf {
-    let time = jiff::Zoned::now().strftime("%Y-%m-%dT%H-%M-%S%z");
-    PathBuf::from(format!("{pid}-{time}.{extension}"))
 }
 
 fn describe(stops: &StopStats) -> String {

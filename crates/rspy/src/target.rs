@@ -40,13 +40,19 @@ pub enum Consistency {
 }
 
 /// Whether threads may be stopped.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Pausing {
-    /// While they are read, if they run.
-    #[default]
-    Brief,
-    /// Never: the innermost frames of running threads are often not known then.
-    Never,
+    /// Those that may run bytecode, for the length of a read.
+    Blocking,
+    /// None, never: the innermost frames of running threads are often not known then.
+    Nonblocking,
+}
+
+impl Pausing {
+    /// As `--nonblocking` says.
+    pub fn nonblocking(nonblocking: bool) -> Pausing {
+        if nonblocking { Pausing::Nonblocking } else { Pausing::Blocking }
+    }
 }
 
 /// Which threads a look is for.
@@ -97,11 +103,10 @@ pub struct Target {
     pub process: Process,
     /// Its interpreter.
     pub attached: Attached,
-    /// Whether its threads may be stopped.
-    pub pausing: Pausing,
     /// Whether looks read local variables, and about how long their texts may be, in
     /// bytes. They are read while the threads stand still, with the stacks.
     pub locals: Option<usize>,
+    pausing: Pausing,
     reader: Reader,
     tracer: Tracer,
     stats: HashMap<u32, ThreadStat>,
@@ -125,13 +130,13 @@ struct Seen {
 
 impl Target {
     /// Finds the interpreter in process `pid`.
-    pub fn attach(pid: u32) -> Result<Target, FindError> {
+    pub fn attach(pid: u32, pausing: Pausing) -> Result<Target, FindError> {
         let process = Process::open(pid)?;
         let attached = Attached::find(&process)?;
         Ok(Target {
             process,
             attached,
-            pausing: Pausing::default(),
+            pausing,
             locals: None,
             reader: Reader::default(),
             tracer: Tracer::new(STOP_LIMIT),
@@ -160,7 +165,7 @@ impl Target {
     /// thread with others (subinterpreters) are one thread here, with the frames
     /// of all of them.
     pub fn look(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
-        if self.pausing == Pausing::Never {
+        if self.pausing == Pausing::Nonblocking {
             return self.look_without_stopping(which);
         }
         self.tracer.serve_late();

@@ -136,10 +136,15 @@ impl Attached {
                     match outcome_here {
                         Ok(Some((layout, roots))) => {
                             let binary = candidate.file.path.clone();
+                            let (pid, version, abi) = (process.pid(), layout.version, layout.abi);
+                            tracing::info!(pid, %version, %abi, ?binary, by_name, "found the interpreter");
                             return Ok(Attached { layout, binary, roots, thread_ids: ThreadIds::default() });
                         }
                         Ok(None) => {}
-                        Err(error) => outcome = more_telling(outcome, error),
+                        Err(error) => {
+                            tracing::debug!(pid = process.pid(), file = ?candidate.file.path, %error);
+                            outcome = more_telling(outcome, error);
+                        }
                     }
                 }
             }
@@ -306,6 +311,7 @@ fn first_valid(
             }
         };
         let Some(found) = roots(&layout)? else { continue };
+        tracing::debug!(%version, %abi, by_debug_offsets = described.is_some(), ?found, "trying a layout");
         match validate::chain(memory, &layout, found.interpreters) {
             Ok(()) => return Ok(Some((layout, found))),
             Err(validate::Broken::NotReady) => outcome = Some(FindError::NotReady),

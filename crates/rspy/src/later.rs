@@ -1,0 +1,55 @@
+//! What the command line understands and this release cannot do: it says so, and
+//! what to do instead, rather than leaving something out.
+
+use crate::cli::{Dump, Record, Top};
+use crate::failure::Failure;
+
+/// Refuses what `rspy record` cannot do yet.
+pub fn record(options: &Record) -> Result<(), Failure> {
+    subprocesses(options.subprocesses, "record")?;
+    native(options.native)
+}
+
+/// Refuses what `rspy dump` cannot do yet.
+pub fn dump(options: &Dump) -> Result<(), Failure> {
+    if let Some(core) = &options.core {
+        return Err(Failure::new(
+            format!("This release of rspy cannot read core files yet, so not {}.", core.display()),
+            "Open it in gdb with CPython's python-gdb.py and say py-bt; or dump the process while it runs: \
+             rspy dump --pid PID.",
+        ));
+    }
+    subprocesses(options.subprocesses, "dump")?;
+    native(options.native)
+}
+
+/// Refuses `rspy top`.
+pub fn top(_: &Top) -> Failure {
+    Failure::new(
+        "This release of rspy has no top yet.",
+        "See the stacks now with `rspy dump --pid PID`, or a flame graph of ten seconds with \
+         `rspy record -d 10 --pid PID`.",
+    )
+}
+
+fn subprocesses(asked: bool, command: &str) -> Result<(), Failure> {
+    match asked {
+        true => Err(Failure::new(
+            "This release of rspy cannot follow subprocesses yet (-s, --subprocesses).",
+            format!(
+                "Leave it away, and start an `rspy {command} --pid PID` for each of them; `pgrep -P PID` lists them."
+            ),
+        )),
+        false => Ok(()),
+    }
+}
+
+fn native(asked: bool) -> Result<(), Failure> {
+    match asked {
+        true => Err(Failure::new(
+            "This release of rspy cannot show the frames of native extensions yet (-n, --native).",
+            "Leave it away: time in an extension is then its Python caller's; `perf record -g` shows what is below.",
+        )),
+        false => Ok(()),
+    }
+}
