@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -114,12 +114,22 @@ impl Started {
         }
     }
 
+    /// Waits until rspy samples: it has said so, and is asleep again and again.
+    fn sampled(&mut self) -> Outcome {
+        let pid = self.child.id();
+        let mut slept = 0;
+        process::wait_until("rspy samples", || {
+            let has_begun = slept > 0 || self.said().is_ok_and(|said| said.contains("Press Control-C"));
+            slept += u32::from(has_begun && process::state(pid, pid) == Some('S'));
+            slept >= 200
+        })
+    }
+
     fn said(&mut self) -> Outcome<String> {
-        use std::io::Seek;
-        self.stderr.rewind()?;
-        let mut text = String::new();
-        self.stderr.read_to_string(&mut text)?;
-        Ok(text)
+        // The offset is shared with those that write.
+        let mut text = vec![0; self.stderr.metadata()?.len() as usize];
+        self.stderr.read_exact_at(&mut text, 0)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     fn end(mut self) -> Outcome<Ended> {
@@ -285,7 +295,7 @@ fn exec_of_python(interpreter: &Interpreter) -> Outcome {
     fs::write(
         &launcher,
         format!(
-            "{SPIN}def before():\n    spin(0.3)\nbefore()\nos.execv({:?}, ['python', sys.argv[1]])\n",
+            "{SPIN}def before():\n    spin(0.3)\nbefore()\nos.execv({0:?}, [{0:?}, sys.argv[1]])\n",
             place.python()
         ),
     )?;
@@ -351,6 +361,7 @@ fn passes_on(interpreter: &Interpreter) -> Outcome {
         let place = Place::new(interpreter)?;
         let mut started = place.start(&[], &[&place.python(), &place.program(LISTENS)?])?;
         started.expect("ready")?;
+        started.sampled()?;
         process::send(started.child.id(), signal)?;
         started.expect(&format!("signal {}", signal.as_raw()))?;
         started.end()?.has("spin", signal.as_raw())?;
@@ -364,6 +375,7 @@ fn interrupted(interpreter: &Interpreter) -> Outcome {
     let body = "say('ready')\ntry:\n    while True: spin(0.05)\nexcept KeyboardInterrupt:\n    spin(0.1); say('cleaned up')\n";
     let mut started = place.start(&[], &[&place.python(), &place.program(body)?])?;
     started.expect("ready")?;
+    started.sampled()?;
     rustix::process::kill_process_group(process::pid(started.child.id()), Signal::INT)?;
     started.expect("cleaned up")?;
     started.end()?.has("spin", 0)?;
@@ -375,6 +387,7 @@ fn interrupted_alone(interpreter: &Interpreter) -> Outcome {
     let place = Place::new(interpreter)?;
     let mut started = place.start(&[], &[&place.python(), &place.program(LISTENS)?])?;
     started.expect("ready")?;
+    started.sampled()?;
     process::send(started.child.id(), Signal::INT)?;
     started.expect("signal 15")?;
     started.end()?.has("spin", 0)?;

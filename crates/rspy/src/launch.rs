@@ -39,8 +39,8 @@ const CHANGING: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LAST_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a program that has got Control-C from the terminal may take to end by
-/// itself before it is told to.
+/// How long a program may take to end by itself after Control-C, which the terminal
+/// sends to it as well, before it is told to.
 const CLEANING_UP: Duration = Duration::from_secs(1);
 
 /// How long a program that was told to end may take for it.
@@ -182,8 +182,8 @@ impl Launched {
         self.send(Signal::SIGTERM);
     }
 
-    /// Waits until it has ended after Control-C, which it got from the terminal, or
-    /// after it was told to; is less patient after another Control-C.
+    /// Waits until it has ended after Control-C, which it may have got too, or after it
+    /// was told to; is less patient after another Control-C.
     pub fn end(&mut self, signals: &mut Signals) {
         if !self.is_told_to_end {
             if self.wait(Instant::now() + CLEANING_UP, signals, true) == Wait::Ended {
@@ -213,7 +213,7 @@ impl Launched {
                 Woken::Due if due <= Instant::now() => return Wait::Due,
                 Woken::Due | Woken::Exited => {}
                 Woken::Signalled => {
-                    if serve(signals, Some(self)).is_some() {
+                    if serve(signals, Some(self)) {
                         return Wait::Interrupted;
                     }
                 }
@@ -267,17 +267,17 @@ impl Launched {
     }
 }
 
-/// Does what signals ask for; `Some` to end, and whether the terminal asked.
-pub fn serve(signals: &mut Signals, launched: Option<&Launched>) -> Option<bool> {
+/// Does what signals ask for; whether to end is the caller's to do.
+pub fn serve(signals: &mut Signals, launched: Option<&Launched>) -> bool {
     while let Some(received) = signals.next() {
         match (received, launched) {
-            (Received::Interrupt { by_terminal }, _) => return Some(by_terminal),
+            (Received::Interrupt, _) => return true,
             (Received::PassOn(signal), Some(launched)) => launched.pass_on(signal),
             (Received::PassOn(_), None) => {}
             (Received::Suspend, _) => suspend(),
         }
     }
-    None
+    false
 }
 
 impl Drop for Launched {

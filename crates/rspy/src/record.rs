@@ -29,7 +29,7 @@ const NAME_AGAIN: Duration = Duration::from_millis(250);
 enum End {
     Elapsed,
     Exited,
-    Interrupted { by_terminal: bool },
+    Interrupted,
 }
 
 /// Records and writes what was gathered, whatever ended it.
@@ -71,14 +71,14 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             messages.pause();
             messages.say("Stopped sampling because process exited");
         }
-        End::Interrupted { .. } => {
+        End::Interrupted => {
             messages.pause();
             messages.say("Stopped sampling because Control-C pressed");
         }
     }
-    // What the terminal sent has reached the program too, which may be cleaning up.
+    // After Control-C, which the terminal sends to the program too, it may be cleaning up.
     if let Some(launched) = &mut launched
-        && matches!(end, End::Elapsed | End::Interrupted { by_terminal: false })
+        && end == End::Elapsed
     {
         launched.tell_to_end();
     }
@@ -110,7 +110,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     // The program's own end does not depend on whether the recording could be written.
     let status = launched.as_mut().and_then(|launched| match end {
         End::Exited => launched.collect(&mut signals),
-        End::Elapsed | End::Interrupted { .. } => {
+        End::Elapsed | End::Interrupted => {
             launched.end(&mut signals);
             None
         }
@@ -191,10 +191,8 @@ fn sample(
         match wait(until, exit.as_ref(), signals) {
             Woken::Due => {}
             Woken::Exited => break End::Exited,
-            Woken::Signalled => match serve(signals, launched) {
-                Some(by_terminal) => break End::Interrupted { by_terminal },
-                None => continue,
-            },
+            Woken::Signalled if serve(signals, launched) => break End::Interrupted,
+            Woken::Signalled => continue,
         }
         if limit.is_some_and(|limit| limit <= tick.due) {
             break End::Elapsed;

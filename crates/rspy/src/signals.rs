@@ -23,10 +23,7 @@ const LAUNCHED: &[i32] = &[SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, S
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// End the recording.
-    Interrupt {
-        /// The terminal sent it, to the program as well.
-        by_terminal: bool,
-    },
+    Interrupt,
     /// Send it on to the program.
     PassOn(i32),
     /// Control-Z: [`suspend`] rspy. The program has got the signal by itself.
@@ -87,10 +84,10 @@ fn understand(signal: i32, code: i32, has_program: bool) -> Vec<Received> {
     // the whole process group, so that the program has got them already.
     let by_terminal = code > 0;
     match signal {
-        SIGINT => vec![Received::Interrupt { by_terminal }],
+        SIGINT => vec![Received::Interrupt],
         SIGTSTP if has_program && !by_terminal => vec![Received::PassOn(SIGTSTP), Received::Suspend],
         SIGTSTP => vec![Received::Suspend],
-        _ if !has_program => vec![Received::Interrupt { by_terminal }],
+        _ if !has_program => vec![Received::Interrupt],
         _ if by_terminal => Vec::new(),
         _ => vec![Received::PassOn(signal)],
     }
@@ -121,14 +118,14 @@ mod tests {
     fn a_program_gets_each_signal_once() {
         assert_eq!(understand(SIGTERM, BY_PROCESS, true), [Received::PassOn(SIGTERM)]);
         assert_eq!(understand(SIGQUIT, BY_KERNEL, true), []);
-        assert_eq!(understand(SIGINT, BY_KERNEL, true), [Received::Interrupt { by_terminal: true }]);
+        assert_eq!(understand(SIGINT, BY_KERNEL, true), [Received::Interrupt]);
         assert_eq!(understand(SIGTSTP, BY_KERNEL, true), [Received::Suspend]);
     }
 
     #[test]
     fn without_a_program_signals_end_the_recording() {
-        assert_eq!(understand(SIGTERM, BY_PROCESS, false), [Received::Interrupt { by_terminal: false }]);
-        assert_eq!(understand(SIGHUP, BY_KERNEL, false), [Received::Interrupt { by_terminal: true }]);
+        assert_eq!(understand(SIGTERM, BY_PROCESS, false), [Received::Interrupt]);
+        assert_eq!(understand(SIGHUP, BY_KERNEL, false), [Received::Interrupt]);
         assert_eq!(understand(SIGTSTP, BY_PROCESS, false), [Received::Suspend]);
     }
 }
