@@ -1,4 +1,5 @@
-//! The memory of a live process, read with `process_vm_readv`.
+//! The memory of a live process, read with `process_vm_readv`, or where a sandbox
+//! refuses that call through `/proc/PID/mem`.
 
 use std::io::IoSliceMut;
 
@@ -29,9 +30,11 @@ impl LiveMemory {
 
 fn read_error(errno: i32, at: Address, len: usize) -> ReadError {
     match Errno::from_raw(errno) {
-        Errno::EFAULT | Errno::EIO => ReadError::Fault { at, len },
+        // EINVAL: `/proc/PID/mem` has no such offset.
+        Errno::EFAULT | Errno::EIO | Errno::EINVAL => ReadError::Fault { at, len },
         Errno::EPERM | Errno::EACCES => ReadError::Denied,
-        Errno::ESRCH => ReadError::Gone,
+        // The second comes of `/proc/PID/mem`.
+        Errno::ESRCH | Errno::ENOENT => ReadError::Gone,
         _ => ReadError::Os(errno),
     }
 }
@@ -70,6 +73,7 @@ impl LiveMemory {
         let mut local = [IoSliceMut::new(&mut bytes[from..to])];
         let (mut got, errno) = match process_vm_readv(self.pid, &mut local, &remote) {
             Ok(count) => (count, Errno::EFAULT as i32),
+            Err(Errno::EPERM | Errno::ENOSYS) => return self.read_singly(batch, first),
             Err(errno) => (0, errno as i32),
         };
         for (index, range) in ranges.iter_mut().enumerate() {
@@ -81,6 +85,21 @@ impl LiveMemory {
             range.outcome = Ok(());
         }
         last
+    }
+
+    /// Reads the ranges from `first` on in the way of a single read, which goes to
+    /// `/proc/PID/mem` where the system call is refused: slower, but a filter that
+    /// knows only the call (as Docker's once did) does not know the file. Where the
+    /// process itself may not be read the first range shows it, for all.
+    fn read_singly(&self, batch: &mut Batch, first: usize) -> usize {
+        let Batch { ranges, bytes } = batch;
+        let mut denied = false;
+        for range in ranges.iter_mut().skip(first) {
+            let into = bytes.get_mut(range.start..range.start + range.len).unwrap_or_default();
+            range.outcome = if denied { Err(ReadError::Denied) } else { self.read(range.at, into) };
+            denied |= range.outcome == Err(ReadError::Denied);
+        }
+        ranges.len()
     }
 }
 
