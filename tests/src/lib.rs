@@ -4,6 +4,7 @@
 //! as one line of JSON, the stacks that the interpreter itself gives for them. No test sleeps to wait for another
 //! process: a target says when it is ready, and everything else is looked up in `/proc` until a deadline.
 //!
+//! - [`documented`]: the messages that the documentation promises
 //! - [`interpreters`]: which CPythons there are
 //! - [`target`]: starting a target, its testimony, its end
 //! - [`rspy`]: the binary under test
@@ -15,6 +16,7 @@
 //! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
 //! `tools/pythons --json`; else the tool is asked), `RSPY_TEAR_SAMPLES` and `CI` change what is tested.
 
+pub mod documented;
 pub mod interpreters;
 pub mod packages;
 pub mod process;

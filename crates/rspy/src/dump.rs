@@ -13,8 +13,9 @@ use serde::Serialize;
 use crate::attach::attach;
 use crate::cli::Dump;
 use crate::columns::columns_of;
-use crate::failure::Failure;
+use crate::failure::{Failure, refused_stops};
 use crate::names::ShortNames;
+use crate::progress::report;
 use crate::target::{Pausing, Target, ThreadSample, Which};
 
 /// How long the text of a local variable may be for each `-l`, in bytes; as in py-spy.
@@ -26,6 +27,9 @@ pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let mut target = attach(pid, Pausing::nonblocking(options.nonblocking))?;
     target.locals = (options.locals > 0).then(|| usize::from(options.locals) * LOCAL_LENGTH);
     let mut threads = target.look(Which::All).map_err(|error| Failure::attaching(pid, &error.into()))?;
+    if let Some(failure) = refused_stops(pid, &target.stops()) {
+        report(format_args!("rspy: {failure}"));
+    }
     let thread_names = target.thread_names();
     let mut names = ShortNames::default();
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -39,7 +43,7 @@ pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
         threads.sort_by_key(|thread| thread.os_id);
         text(&mut out, options, &target, &mut names, &thread_names, &threads)
     };
-    written.and_then(|()| out.flush()).map_err(|error| Failure::writing("the output", &error))?;
+    written.and_then(|()| out.flush()).map_err(|error| Failure::printing(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 

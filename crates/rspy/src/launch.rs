@@ -88,7 +88,7 @@ impl Launched {
             })
             .transpose()
             .map_err(|error| Failure::writing("a temporary file for the program's output", &error))?;
-        let child = command.spawn().map_err(|error| not_started(Path::new(name), &error))?;
+        let child = command.spawn().map_err(|error| Failure::starting(Path::new(name), &error))?;
         tracing::info!(pid = child.id(), ?program, "started the command");
         let exit = exit_of(child.id());
         Ok(Launched { child, exit, status: None, below: Vec::new(), is_told_to_end: false, stderr })
@@ -328,30 +328,6 @@ fn no_python(searches: &[Search]) -> Failure {
         "Give the Python program itself; or start the command without rspy, and record its Python with --pid \
          once it runs.",
     )
-}
-
-fn not_started(name: &Path, error: &io::Error) -> Failure {
-    let cause = |why: &str| format!("Starting {} failed: {why}.", name.display());
-    let is_path = name.components().count() > 1;
-    let is_script = name.extension().is_some_and(|extension| extension == "py");
-    match error.kind() {
-        io::ErrorKind::NotFound if is_path && name.exists() => Failure::new(
-            cause("the interpreter that its first line names does not exist"),
-            "Mend that line, or name the interpreter: rspy record -- python FILE.",
-        ),
-        io::ErrorKind::NotFound => Failure::new(
-            cause("there is no such program"),
-            "Give a program that is on the PATH, or its whole path.",
-        ),
-        io::ErrorKind::PermissionDenied if is_script => Failure::new(
-            cause("it is not executable"),
-            format!("Start it with Python: rspy record -- python {}.", name.display()),
-        ),
-        io::ErrorKind::PermissionDenied => {
-            Failure::new(cause("it is not executable"), "Give a program, or allow it with `chmod +x`.")
-        }
-        _ => Failure::new(cause(&error.to_string()), "Run it without rspy to see whether it works."),
-    }
 }
 
 /// How a program ended, to be put behind a sentence.

@@ -30,6 +30,7 @@ use cli::{Cli, Command};
 /// Runs one command line to its end. What goes wrong is printed to stderr with
 /// what to do about it; the exit code is 1 then.
 pub fn run(cli: Cli) -> ExitCode {
+    failure::report_panics();
     log::start();
     let outcome = match cli.command {
         Command::Record(options) => later::record(&options).and_then(|()| record::record(&options)),

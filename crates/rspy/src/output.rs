@@ -21,7 +21,7 @@ impl Output {
     pub fn open(path: &Path) -> Result<Output, Failure> {
         let is_new = !path.exists();
         let file = File::options().create(true).append(true).open(path);
-        let file = file.map_err(|error| failure(path, &error))?;
+        let file = file.map_err(|error| Failure::opening(path, &error))?;
         Ok(Output { path: path.to_owned(), file, is_new })
     }
 
@@ -57,7 +57,7 @@ impl Output {
 
     /// Writing it has failed.
     pub fn failure(&self, error: &io::Error) -> Failure {
-        failure(&self.path, error)
+        Failure::writing(&self.path.display().to_string(), error)
     }
 
     /// Takes the file away again if it was not there before: there is nothing to write.
@@ -67,8 +67,4 @@ impl Output {
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-fn failure(path: &Path, error: &io::Error) -> Failure {
-    Failure::writing(&path.display().to_string(), error)
 }

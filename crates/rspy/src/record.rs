@@ -11,7 +11,7 @@ use rspy_profile::{FormatError, Metadata, Options, Profile};
 use crate::attach::{Search, attach};
 use crate::cli::Record;
 use crate::clock::Clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, refused_stops};
 use crate::launch::{Launched, exit_code, serve};
 use crate::output::Output;
 use crate::progress::{Messages, Progress, grouped, report};
@@ -65,6 +65,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     announce(options, &messages);
     let (recorder, end, duration) = sample(options, &mut target, launched.as_ref(), &mut signals);
     let stops = target.stops();
+    let refused = refused_stops(target.process.pid(), &stops);
     match end {
         End::Elapsed => {}
         End::Exited => {
@@ -105,6 +106,9 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             duration.as_secs_f64(),
             describe(&stops),
         ));
+        if let Some(failure) = refused {
+            report(format_args!("rspy: {failure}"));
+        }
     }
 
     // The program's own end does not depend on whether the recording could be written.
