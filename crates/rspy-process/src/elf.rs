@@ -5,8 +5,9 @@
 //! all wanted names, and no file is read as a whole. Files and memory are both
 //! hostile: every size is bounded and every sum checked.
 
+mod debugdata;
+
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use goblin::container::{Container, Ctx, Endian};
@@ -20,6 +21,8 @@ use crate::{Address, Memory};
 
 /// Largest table read at once, in bytes: Chromium's symbol table is 60 MB.
 const MAX_TABLE: u64 = 256 << 20;
+/// Longest note that is compared, in bytes. A build id takes 36.
+const MAX_NOTE: u64 = 64 << 10;
 /// Bytes of one symbol (`Elf64_Sym`).
 const SYMBOL_SIZE: u64 = 24;
 
@@ -110,6 +113,9 @@ fn is_same_image(file: &File, memory: &impl Memory, loaded: &LoadedFile) -> Resu
     }
     let bias = bias(&programs, loaded)?;
     for note in programs.iter().filter(|program| program.p_type == PT_NOTE) {
+        if note.p_filesz > MAX_NOTE {
+            return Err(ElfError::Malformed("a note of absurd size"));
+        }
         let at = Address(note.p_vaddr.wrapping_add(bias));
         let mapped = memory.bytes(at, bounded(note.p_filesz)?)?;
         if mapped != on_disk.bytes(note.p_offset, note.p_filesz)? {
@@ -130,26 +136,17 @@ pub fn from_file(file: &File, loaded: &LoadedFile, wanted: &[&str]) -> Result<Im
     let sections = section_headers(&layout, &header).unwrap_or_default();
     let names = sections.get(usize::from(header.e_shstrndx)).map(|section| layout.section(section));
     let names = names.and_then(Result::ok).unwrap_or_default();
-    for section in &sections {
-        if text_at(&names, section.sh_name) == b".PyRuntime" {
-            let start = Address(section.sh_addr.wrapping_add(bias));
-            image.py_runtime = Some(Region { start, len: section.sh_size });
-        }
-    }
+    let named = |name: &str| sections.iter().find(|section| is_text_at(&names, section.sh_name, name));
+    image.py_runtime = named(".PyRuntime")
+        .map(|section| Region { start: Address(section.sh_addr.wrapping_add(bias)), len: section.sh_size });
     // .dynsym is the smaller one and has what an interpreter exports.
     for kind in [SHT_DYNSYM, SHT_SYMTAB] {
-        for section in sections.iter().filter(|section| section.sh_type == kind) {
-            if image.symbols.len() == wanted.len() {
-                break;
-            }
-            let Some(strings) = sections.get(section.sh_link as usize) else { continue };
-            let (table, strings) = (layout.section(section)?, layout.section(strings)?);
-            collect(&mut image, &table, &strings, bias, wanted)?;
+        if image.symbols.len() < wanted.len() {
+            collect_section(&mut image, &layout, &sections, kind, bias, wanted)?;
         }
     }
     if image.symbols.len() < wanted.len()
-        && let Some(packed) =
-            sections.iter().find(|section| text_at(&names, section.sh_name) == b".gnu_debugdata")
+        && let Some(packed) = named(".gnu_debugdata")
     {
         collect_packed(&mut image, &layout.section(packed)?, bias, wanted)?;
     }
@@ -193,6 +190,13 @@ pub fn from_memory(memory: &impl Memory, loaded: &LoadedFile, wanted: &[&str]) -
 /// Where the bytes of an image come from: offsets of the file.
 trait Layout {
     fn bytes(&self, offset: u64, len: u64) -> Result<Vec<u8>, ElfError>;
+
+    fn section(&self, section: &SectionHeader) -> Result<Vec<u8>, ElfError> {
+        if section.sh_type == SHT_NOBITS {
+            return Ok(Vec::new());
+        }
+        self.bytes(section.sh_offset, section.sh_size)
+    }
 }
 
 struct FileLayout<'a> {
@@ -212,12 +216,17 @@ impl Layout for FileLayout<'_> {
     }
 }
 
-impl FileLayout<'_> {
-    fn section(&self, section: &SectionHeader) -> Result<Vec<u8>, ElfError> {
-        if section.sh_type == SHT_NOBITS {
-            return Ok(Vec::new());
-        }
-        self.bytes(section.sh_offset, section.sh_size)
+struct UnpackedLayout {
+    file: Vec<u8>,
+}
+
+impl Layout for UnpackedLayout {
+    fn bytes(&self, offset: u64, len: u64) -> Result<Vec<u8>, ElfError> {
+        let range = usize::try_from(offset).ok().and_then(|start| {
+            let end = start.checked_add(usize::try_from(len).ok()?)?;
+            self.file.get(start..end)
+        });
+        range.map(<[u8]>::to_vec).ok_or(ElfError::Malformed("a table lies outside the file"))
     }
 }
 
@@ -290,6 +299,20 @@ fn writable(programs: &[ProgramHeader], bias: u64) -> Vec<Region> {
         .collect()
 }
 
+/// Adds the wanted symbols of the section of this kind: the format allows for one.
+fn collect_section(
+    image: &mut Image,
+    layout: &impl Layout,
+    sections: &[SectionHeader],
+    kind: u32,
+    bias: u64,
+    wanted: &[&str],
+) -> Result<(), ElfError> {
+    let Some(table) = sections.iter().find(|section| section.sh_type == kind) else { return Ok(()) };
+    let Some(strings) = sections.get(table.sh_link as usize) else { return Ok(()) };
+    collect(image, &layout.section(table)?, &layout.section(strings)?, bias, wanted)
+}
+
 /// Adds the wanted symbols of one table to `image`; the first definition wins.
 fn collect(
     image: &mut Image,
@@ -303,8 +326,7 @@ fn collect(
         if symbol.st_shndx == 0 || symbol.st_value == 0 {
             continue;
         }
-        let name = text_at(strings, symbol.st_name);
-        if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name)
+        if let Some(name) = wanted.iter().find(|wanted| is_text_at(strings, symbol.st_name, wanted))
             && image.symbol(name).is_none()
         {
             image.symbols.push(Symbol {
@@ -320,30 +342,16 @@ fn collect(
 /// `.gnu_debugdata`: an xz-compressed ELF file that has the symbol table which
 /// was stripped (Fedora and its relatives).
 fn collect_packed(image: &mut Image, packed: &[u8], bias: u64, wanted: &[&str]) -> Result<(), ElfError> {
-    let mut unpacked = Vec::new();
-    let mut reader = lzma_rust2::XzReader::new(packed, false);
-    // The limit stands against a compression bomb.
-    (&mut reader).take(MAX_TABLE).read_to_end(&mut unpacked)?;
-    let elf = goblin::elf::Elf::parse(&unpacked)?;
-    let sections = elf.section_headers.iter();
-    for section in sections.filter(|section| section.sh_type == SHT_SYMTAB) {
-        let bytes = |section: &SectionHeader| {
-            let start = usize::try_from(section.sh_offset).ok()?;
-            unpacked.get(start..start.checked_add(usize::try_from(section.sh_size).ok()?)?)
-        };
-        let strings = elf.section_headers.get(section.sh_link as usize).and_then(bytes);
-        if let (Some(table), Some(strings)) = (bytes(section), strings) {
-            collect(image, table, strings, bias, wanted)?;
-        }
-    }
-    Ok(())
+    let layout = UnpackedLayout { file: debugdata::unpack(packed)? };
+    let sections = section_headers(&layout, &header(&layout.bytes(0, 64)?)?)?;
+    collect_section(image, &layout, &sections, SHT_SYMTAB, bias, wanted)
 }
 
-/// The NUL-terminated name at `offset` of a string table; empty where there is none.
-fn text_at(strings: &[u8], offset: usize) -> &[u8] {
-    let rest = strings.get(offset..).unwrap_or_default();
-    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
-    &rest[..end]
+/// Whether the NUL-terminated text at `offset` of a string table is `text`. Looks no
+/// further than that: a table without an end to its texts costs nothing.
+fn is_text_at(strings: &[u8], offset: usize, text: &str) -> bool {
+    let rest = strings.get(offset..).and_then(|rest| rest.strip_prefix(text.as_bytes()));
+    rest.is_some_and(|rest| rest.first() == Some(&0))
 }
 
 #[cfg(test)]

@@ -66,7 +66,8 @@ impl Table {
         Table::parse(text, version, abi)
     }
 
-    fn parse(text: &str, version: Version, abi: Abi) -> Result<Table, LayoutError> {
+    /// The table that a file of this text is for this version and ABI.
+    pub fn parse(text: &str, version: Version, abi: Abi) -> Result<Table, LayoutError> {
         let damaged = |error: toml::de::Error| LayoutError::Damaged(error.message().to_owned());
         let file: File = toml::from_str(text).map_err(damaged)?;
         let mut sections = BTreeMap::new();
