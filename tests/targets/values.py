@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""values.py LIMIT all|large|numpy: frames with a variable of every type, told with what each is to be shown as."""
+"""values.py LIMIT all|mixed|large|deep|numpy: frames with a variable of every type, told with what each is to be shown as."""
 import collections
 import os
 import sys
@@ -265,4 +265,15 @@ def stand_with_numpy(numpy):
     os._exit(0)
 
 
-{'all': numbers, 'large': large, 'deep': deep, 'numpy': scalars}[sys.argv[2]]()
+def mixed(argument=1):
+    """A little of everything, to be read over and over."""
+    number, real, text, data = 10 ** 30, 1.5, u'h\xe9\u4e2d', b'\xff'
+    items, pair, mapping, members = [1, 'two'], (1, None), {'a': True}, set([3])
+    plain, function, module = Plain(1), mixed, os
+
+    class Body(object):
+        attribute = argument
+        stand()
+
+
+{'all': numbers, 'mixed': mixed, 'large': large, 'deep': deep, 'numpy': scalars}[sys.argv[2]]()

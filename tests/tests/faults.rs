@@ -3,11 +3,12 @@
 
 use rspy_cpython::code::CodeCache;
 use rspy_cpython::frames::{ChainEnd, FrameChain};
+use rspy_cpython::locals::{Local, LocalsReader};
 use rspy_cpython::stack::{self, resolve};
 use rspy_cpython::{Attached, Version};
 use rspy_process::{FaultInjector, Memory, Process};
 use rspy_tests::interpreters::{self, Interpreter};
-use rspy_tests::target::{self, Frame, Target, Thread};
+use rspy_tests::target::{self, Frame, Target, Thread, Variable};
 use rspy_tests::{Body, Outcome, on_each, run};
 
 /// Fails read number `n` once, then all from it on, for every `n` that `work` comes to.
@@ -71,6 +72,58 @@ fn look(process: &Process, attached: &Attached, memory: &impl Memory, target: &T
     Ok(())
 }
 
+/// Variables that are shown are the frame's, as they are, or are said to be unreadable.
+fn reading_values(interpreter: &Interpreter) -> Outcome {
+    let target = Target::start(target::command(interpreter, "values.py", &["128", "mixed"]))?;
+    let process = Process::open(target.pid)?;
+    let attached = Attached::find(&process)?;
+    let thread = *attached.threads(process.memory())?.first().ok_or("no thread")?;
+    let mut chain = FrameChain::default();
+    chain.read(process.memory(), &attached.layout, &thread);
+    let frames = resolve(process.memory(), &attached.layout, &mut CodeCache::default(), &chain.frames);
+    let told = &target.testimony.threads[0].stacks[0];
+    for_every_fault(&process, |memory| {
+        let mut frames = frames.clone();
+        LocalsReader::new(memory, &attached.layout, 128).read(&mut frames);
+        for (told, frame) in told.iter().zip(&frames) {
+            let stack::Frame::Python { locals: Some(seen), .. } = frame else {
+                return Err("a frame has no variables".into());
+            };
+            let expected = told.locals.as_deref().unwrap_or_default();
+            for local in seen {
+                compare_variable(expected, local).map_err(|error| format!("{}: {error}", told.name))?;
+            }
+            let is_whole = !seen.iter().any(|local| local.name == "?");
+            if is_whole && seen.len() != expected.len() {
+                return Err(format!("{}: {} of {} variables", told.name, seen.len(), expected.len()).into());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn compare_variable(expected: &[Variable], local: &Local) -> Outcome {
+    const UNREADABLE: &str = "<unreadable at 0x";
+    let text = local.value.to_string();
+    if local.name == "?" || text.starts_with(UNREADABLE) {
+        return Ok(());
+    }
+    let expected = expected.iter().find(|variable| variable.name == local.name);
+    let expected = expected.ok_or_else(|| format!("there is no {}", local.name))?;
+    // An object may lose its name, a container some of its items.
+    let may_be = |seen: &str| {
+        let (start, end) = (expected.repr.split(' ').next(), expected.repr.rsplit(' ').next());
+        let is_unnamed = expected.repr.starts_with('<')
+            && seen.split(' ').eq([start.unwrap_or(""), "at", end.unwrap_or("")]);
+        seen == expected.repr || is_unnamed || seen.contains(UNREADABLE)
+    };
+    if may_be(&text) {
+        Ok(())
+    } else {
+        Err(format!("{} is {text}, not {}", local.name, expected.repr).into())
+    }
+}
+
 /// A name that is given is the thread's own.
 fn naming(interpreter: &Interpreter) -> Outcome {
     let target = Target::start(target::command(interpreter, "threads.py", &[]))?;
@@ -114,7 +167,8 @@ fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd, is_cut: bo
 }
 
 fn main() {
-    let tests: [(&str, Body); 3] = [("finding", finding), ("walking", walking), ("naming", naming)];
+    let tests: [(&str, Body); 4] =
+        [("finding", finding), ("walking", walking), ("naming", naming), ("reading-values", reading_values)];
     let all = interpreters::all();
     let labels: Vec<&str> = all.iter().map(|interpreter| interpreter.label.as_str()).collect();
     run(on_each(&labels, &tests))

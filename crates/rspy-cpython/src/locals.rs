@@ -63,16 +63,21 @@ impl<'t, M: Memory> LocalsReader<'t, M> {
         LocalsReader { values: ValueReader::new(memory, layout, limit), codes: HashMap::new() }
     }
 
-    /// Gives `frames` their variables. A frame whose variables cannot be read has none.
+    /// Gives `frames` their variables. What cannot be read of a frame is one variable
+    /// called `?`.
     pub fn read(&mut self, frames: &mut [Frame]) {
         for frame in frames {
-            if let Frame::Python { raw, locals, .. } = frame {
-                *locals = Some(self.of_frame(raw).unwrap_or_default().into());
+            let Frame::Python { raw, locals, .. } = frame else { continue };
+            let mut found = Vec::new();
+            if self.of_frame(raw, &mut found).is_err() {
+                let (address, value) = (raw.address, Value::Unreadable(raw.address));
+                found.push(Local { name: "?".to_owned(), address, is_argument: false, value });
             }
+            *locals = Some(found.into());
         }
     }
 
-    fn of_frame(&mut self, frame: &RawFrame) -> Result<Vec<Local>, ValueError> {
+    fn of_frame(&mut self, frame: &RawFrame, locals: &mut Vec<Local>) -> Result<(), ValueError> {
         let (memory, layout) = (self.values.memory, self.values.layout);
         let variables = match self.codes.get(&frame.code) {
             Some(known) => known.clone(),
@@ -89,7 +94,6 @@ impl<'t, M: Memory> LocalsReader<'t, M> {
             Frames::Interpreter(object) => (object.localsplus.of(frame.address), object.executable_mask),
         };
         let slots = memory.bytes(start, variables.slots * 8)?;
-        let mut locals = Vec::new();
         for variable in &variables.names {
             let slot = word(&slots, variable.slot * 8, 8).unwrap_or(0);
             let Variable { name, is_argument, .. } = variable;
@@ -98,9 +102,9 @@ impl<'t, M: Memory> LocalsReader<'t, M> {
             }
         }
         if !variables.is_optimized {
-            self.add_namespace(frame, &mut locals)?;
+            self.add_namespace(frame, locals)?;
         }
-        Ok(locals)
+        Ok(())
     }
 
     /// What a slot of the array is bound to. From 3.14 on it is a `_PyStackRef`, with the
@@ -113,8 +117,11 @@ impl<'t, M: Memory> LocalsReader<'t, M> {
         if address.is_null() {
             return None;
         }
-        if is_cell && let Some(content) = self.values.cell(address) {
-            address = content;
+        if is_cell {
+            match self.values.content(address) {
+                Ok(content) => address = content,
+                Err(_) => return Some((address, Value::Unreadable(address))),
+            }
         }
         (!address.is_null()).then(|| (address, self.values.value(address)))
     }
@@ -128,11 +135,11 @@ impl<'t, M: Memory> LocalsReader<'t, M> {
         };
         let namespace = f_locals.read(memory, frame.address)?;
         let globals = f_globals.read(memory, frame.address)?;
-        if namespace.is_null() || namespace == globals || !self.values.is_dict(namespace) {
+        if namespace.is_null() || namespace == globals || !self.values.is_dict(namespace)? {
             return Ok(());
         }
         for item in items(memory, layout, namespace)?.into_iter().take(MAX_VARIABLES) {
-            let Ok(name) = string(memory, layout, item.key) else { continue };
+            let name = string(memory, layout, item.key).unwrap_or("?".to_owned());
             let value = self.values.value(item.value);
             locals.push(Local { name, address: item.value, is_argument: false, value });
         }

@@ -101,20 +101,17 @@ pub(crate) fn code_points_of_units(
     let length = usize::try_from(memory.u64(at.offset(number("length")?))?).map_err(|_| unexpected)?;
     let text = memory.address(at.offset(number("str")?))?;
     let count = length.min(wanted.min(MAX_TEXT));
-    // A character takes all of four bytes only if it is no character: two of two bytes.
-    // What ends the text tells where that leaves a doubt.
-    let end = |width: usize| (length as u64).checked_mul(width as u64).map(|size| text.offset(size));
-    if let Ok(bytes) = memory.bytes(text, count * 4)
-        && end(4).is_some_and(|end| memory.u32(end) == Ok(0))
-    {
-        let wide = units(&bytes, 4);
-        if wide.iter().all(|code| *code <= 0x10_ffff) {
-            return Ok((wide, length));
-        }
+    // Two units of two bytes, read as one of four, are no character unless the second is
+    // a control character; and the text ends with a zero where the last unit ends.
+    let mut wide = units(&memory.bytes(text, (count + 1) * 4)?, 4);
+    let is_ended = count < length || wide.last() == Some(&0);
+    wide.truncate(count);
+    if is_ended && wide.iter().all(|code| *code <= 0x10_ffff) {
+        return Ok((wide, length));
     }
-    let units = units(&memory.bytes(text, count * 2)?, 2);
-    let units = units.into_iter().map(|unit| unit as u16);
-    let joined = char::decode_utf16(units)
+    let narrow = units(&memory.bytes(text, count * 2)?, 2);
+    let narrow = narrow.into_iter().map(|unit| unit as u16);
+    let joined = char::decode_utf16(narrow)
         .map(|unit| unit.map_or_else(|half| u32::from(half.unpaired_surrogate()), u32::from));
     let code_points: Vec<u32> = joined.collect();
     // Its length counts units; of what was not read it is not known how many pairs there are.

@@ -47,6 +47,13 @@ fn parse_run_state(text: &[u8]) -> RunState {
     }
 }
 
+/// What the kernel calls thread `tid` of process `pid`: at most 15 bytes. A thread has
+/// the name of the one that started it until it is given its own.
+pub fn kernel_name(pid: u32, tid: u32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned())
+}
+
 /// The id that thread `tid` of process `pid` has in the innermost pid namespace
 /// it belongs to, which is the one it writes into its own memory.
 pub fn id_in_own_namespace(pid: u32, tid: u32) -> Option<u32> {
@@ -74,5 +81,16 @@ mod tests {
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         assert_eq!(ThreadStat::open(pid, tid).unwrap().run_state(), RunState::Running);
         assert_eq!(id_in_own_namespace(pid, tid), Some(tid));
+    }
+
+    #[test]
+    fn a_thread_has_the_name_it_was_given() {
+        let pid = std::process::id();
+        let name = std::thread::Builder::new().name("a (name) of 15".to_owned()).spawn(move || {
+            let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+            kernel_name(pid, tid)
+        });
+        assert_eq!(name.unwrap().join().unwrap().as_deref(), Some("a (name) of 15"));
+        assert_eq!(kernel_name(pid, 0), None);
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::locals::Local;
 use rspy_cpython::stack::Frame;
+use rspy_process::threads::kernel_name;
 use rspy_profile::Columns;
 use serde::Serialize;
 
@@ -64,7 +65,8 @@ fn text(
             Some(tid) => write!(out, "Thread {tid} ({})", state(thread))?,
             None => write!(out, "Thread {:#X} ({})", thread.python_id, state(thread))?,
         }
-        match thread_names.get(&thread.python_id) {
+        let kernel_name = || thread.os_id.and_then(|tid| own_kernel_name(options.pid, tid));
+        match thread_names.get(&thread.python_id).cloned().or_else(kernel_name) {
             Some(name) => writeln!(out, ": \"{name}\"")?,
             None => writeln!(out)?,
         }
@@ -101,6 +103,12 @@ fn text(
         }
     }
     Ok(())
+}
+
+/// The name that a thread was given by other means than Python's. Those that were not
+/// given one have the process's.
+fn own_kernel_name(pid: u32, tid: u32) -> Option<String> {
+    kernel_name(pid, tid).filter(|name| tid != pid && Some(name) != kernel_name(pid, pid).as_ref())
 }
 
 fn text_of_locals(out: &mut impl Write, locals: &[Local]) -> io::Result<()> {

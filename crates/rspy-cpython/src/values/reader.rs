@@ -58,16 +58,19 @@ impl<'t, M: Memory> ValueReader<'t, M> {
         self.read(at, self.limit)
     }
 
-    /// What the cell at `at` holds; `None` if it is no cell.
-    pub(crate) fn cell(&mut self, at: Address) -> Option<Address> {
-        let ob_ref = self.layout.table.optional::<Address>("cell", "ob_ref")?;
-        let is_cell = self.type_of(at).is_ok_and(|info| info.kind == Kind::Cell);
-        if is_cell { ob_ref.read(self.memory, at).ok() } else { None }
+    /// What the cell at `at` holds, null if nothing; what is no cell holds itself.
+    pub(crate) fn content(&mut self, at: Address) -> Result<Address, ValueError> {
+        let unexpected = ValueError::Unexpected { at, expected: "cell" };
+        if self.type_of(at)?.kind != Kind::Cell {
+            return Ok(at);
+        }
+        let ob_ref = self.layout.table.number("cell", "ob_ref").ok_or(unexpected)?;
+        Ok(self.memory.address(at.offset(ob_ref))?)
     }
 
     /// Whether a dict is at `at`.
-    pub(crate) fn is_dict(&mut self, at: Address) -> bool {
-        self.type_of(at).is_ok_and(|info| info.kind == Kind::Dict)
+    pub(crate) fn is_dict(&mut self, at: Address) -> Result<bool, ValueError> {
+        Ok(self.type_of(at)?.kind == Kind::Dict)
     }
 
     /// The pointers of the tuple at `at`, at most `wanted` of them.
