@@ -44,11 +44,13 @@ pub enum Command {
 }
 
 const GENERAL: &str = "\
-Commands may be abbreviated: `rspy rec`. `rspy COMMAND --help` shows the options and examples of one.
+Commands may be abbreviated: `rspy rec`. `rspy COMMAND --help` shows the options of one, with examples.
 
 Environment:
-  RUST_LOG=info|debug|trace   say on stderr what rspy finds and does; RUST_LOG=rspy_process=debug for a part
-  NO_COLOR=1                  no colours
+  RUST_LOG=info      say on stderr what rspy finds and does; or debug, or trace
+  RUST_LOG=rspy_process=debug
+                     the same of a part of rspy
+  NO_COLOR=1         no colours
 
 Exit codes:
   0  done
@@ -64,23 +66,23 @@ Examples:
   rspy record -d 30 -f raw -o stacks.txt --pid 12345
   rspy record -o profile.svg -- python program.py --its-options
 
-A COMMAND may start Python through a shell, a pyenv shim, a script or another launcher: the first
-Python found in it or below it is recorded. rspy then writes its own messages to stderr, so that
-stdout is the program's alone. When the duration is over, or at Control-C, rspy ends the program;
-SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 sent to rspy are passed on to it.
+A COMMAND may start Python through a shell, a pyenv shim, a script or another launcher: the first \
+Python in it or below it is recorded. rspy then writes its own messages to stderr, so that stdout is \
+the program's alone. When the duration is over, and at Control-C, the program is ended; SIGTERM, \
+SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 sent to rspy are passed on to it.
 
 Exit codes:
-  0    the recording is written
-  1    failed; what went wrong and what to do is on stderr
-  2    the command line is wrong
-  N    the recording is written, and the COMMAND ended by itself with exit code N, or was killed
-       by a signal: then N is 128 plus its number";
+  0  the recording is written, and the COMMAND has succeeded or rspy ended it
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong
+  N  the recording is written; the COMMAND ended by itself with exit code N,
+     or by a signal: then N is 128 plus its number";
 
 const TOP_USAGE: &str = "rspy top [OPTIONS] --pid <PID>
        rspy top [OPTIONS] -- <COMMAND>...";
 
 const TOP_NOTES: &str = "\
-This release cannot do it yet: the options are understood, and then it says so with exit code 1.
+This release cannot do it yet: the options are understood, and then rspy says so, with exit code 1. \
 Use `rspy dump` to see the stacks now, or `rspy record -d 10` for a flame graph of ten seconds.";
 
 const DUMP_NOTES: &str = "\

@@ -41,7 +41,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a program may take to end by itself after Control-C, which the terminal
 /// sends to it as well, before it is told to.
-const CLEANING_UP: Duration = Duration::from_secs(1);
+const CLEANING_UP: Duration = Duration::from_secs(3);
 
 /// How long a program that was told to end may take for it.
 const ENDING: Duration = Duration::from_secs(5);
