@@ -38,6 +38,13 @@ impl Interpreter {
         self.abiflags.contains('t')
     }
 
+    /// The folder of the standard library.
+    pub fn library(&self) -> PathBuf {
+        let (major, minor) = self.minor();
+        let threading = if self.is_free_threaded() { "t" } else { "" };
+        self.prefix.join(format!("lib/python{major}.{minor}{threading}"))
+    }
+
     /// The shared library that holds the interpreter, if the executable does not hold it itself.
     pub fn shared_library(&self) -> Option<PathBuf> {
         let (major, minor) = self.minor();

@@ -11,15 +11,21 @@
 //! - [`stacks`]: its output, compared with the testimony
 //! - [`tear`]: whether a sampled stack can have existed
 //! - [`packages`]: what tests need from PyPI
+//! - [`program`], [`environment`]: real programs, and the packages they are made of
+//! - [`meeting`], [`load`]: what a test has to do with them
 //! - [`process`]: what `/proc` tells, waiting with a deadline
 //!
 //! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
 //! `tools/pythons --json`; else the tool is asked), `RSPY_TEAR_SAMPLES` and `CI` change what is tested.
 
 pub mod documented;
+pub mod environment;
 pub mod interpreters;
+pub mod load;
+pub mod meeting;
 pub mod packages;
 pub mod process;
+pub mod program;
 pub mod rspy;
 pub mod stacks;
 pub mod target;

@@ -113,6 +113,21 @@ pub fn children(process: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
+/// The children of all threads of a process, and theirs.
+pub fn descendants(process: u32) -> Vec<u32> {
+    let mut found = vec![process];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        for thread in threads(parent) {
+            let file = format!("/proc/{parent}/task/{thread}/children");
+            let text = fs::read_to_string(file).unwrap_or_default();
+            found.extend(text.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+        next += 1;
+    }
+    found.split_off(1)
+}
+
 /// Binds a process that has just started to one processor (counted from 0 among those this test may use), as far
 /// as there are several: on a processor of its own a target goes on while it is read.
 pub fn pin(process: u32, processor: usize) -> Outcome {

@@ -49,6 +49,21 @@ pub struct Run {
     stderr: File,
 }
 
+/// The figures of the line that ends a recording.
+#[derive(Copy, Clone, Debug)]
+pub struct Summary {
+    /// Samples in all.
+    pub samples: u64,
+    /// Looks that failed, and threads that could not be read.
+    pub lost: u64,
+    /// Samples whose innermost frames are not known.
+    pub cut: u64,
+    /// Ticks that passed without a look.
+    pub missed: u64,
+    /// Stops that were given up, since the thread did not get a processor for that long.
+    pub late: u64,
+}
+
 /// What a run left behind.
 #[derive(Debug)]
 pub struct Output {
@@ -64,6 +79,25 @@ impl Output {
     /// Itself, if the run succeeded.
     pub fn success(self) -> Outcome<Output> {
         if self.status.success() { Ok(self) } else { Err(format!("rspy failed: {self:?}").into()) }
+    }
+
+    /// What the last line of a recording says.
+    pub fn summary(&self) -> Outcome<Summary> {
+        let line = self.stderr.lines().find(|line| line.contains(" samples, ") && line.contains(" lost, "));
+        let line = line.ok_or_else(|| format!("no summary in {:?}", self.stderr))?;
+        let figure = |name: &str| -> Outcome<u64> {
+            let before = line.split_once(name).ok_or_else(|| format!("no{name} in {line:?}"))?.0;
+            let grouped = before.rsplit(' ').next().unwrap_or_default();
+            Ok(grouped.chars().filter(char::is_ascii_digit).collect::<String>().parse()?)
+        };
+        Ok(Summary {
+            samples: figure(" samples")?,
+            lost: figure(" lost")?,
+            cut: figure(" cut")?,
+            missed: figure(" missed")?,
+            // Only said if there are any.
+            late: if line.ends_with(" late") { figure(" late")? } else { 0 },
+        })
     }
 
     /// Itself, if the run failed with a message and neither panicked nor died of a signal.

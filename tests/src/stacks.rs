@@ -124,7 +124,7 @@ pub fn compare_dump(target: &Target, dump: &[DumpThread]) -> Outcome {
             let _ = writeln!(problems, "thread {id:?} ({:?}) is shown {} times", thread.name, seen.len());
             continue;
         };
-        compare_thread(target, thread, seen, &mut problems);
+        note_differences(&target.testimony.version, thread, seen, &mut problems);
     }
     if dump.len() != target.testimony.threads.len() {
         let ids: Vec<_> = dump.iter().map(|thread| thread.os_thread_id).collect();
@@ -134,13 +134,20 @@ pub fn compare_dump(target: &Target, dump: &[DumpThread]) -> Outcome {
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }
 
-fn compare_thread(target: &Target, thread: &Thread, seen: &DumpThread, problems: &mut String) {
+/// Compares one thread of a dump with what a thread of an interpreter of that `version` said.
+pub fn compare_thread(version: &[u32], thread: &Thread, seen: &DumpThread) -> Outcome {
+    let mut problems = String::new();
+    note_differences(version, thread, seen, &mut problems);
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+fn note_differences(version: &[u32], thread: &Thread, seen: &DumpThread, problems: &mut String) {
     let name = format!("thread {:?} ({:?})", thread.native_id, thread.name);
     if !thread.stacks.iter().any(|stack| is_same(stack, &seen.frames)) {
         let _ = write!(problems, "{name}: {}", difference(nearest(thread, &seen.frames), &seen.frames));
     }
     // 2.7 keeps names where nobody else does; not to show one is no error there, a wrong one is.
-    let may_lack_name = target.testimony.version.first() == Some(&2) && seen.thread_name.is_none();
+    let may_lack_name = version.first() == Some(&2) && seen.thread_name.is_none();
     if seen.thread_name != thread.name && !may_lack_name {
         let _ = writeln!(problems, "{name}: is called {:?}", seen.thread_name);
     }

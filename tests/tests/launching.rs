@@ -372,7 +372,8 @@ fn passes_on(interpreter: &Interpreter) -> Outcome {
 /// Control-C in a terminal reaches the program too. One that minds it ends as it likes.
 fn interrupted(interpreter: &Interpreter) -> Outcome {
     let place = Place::new(interpreter)?;
-    let body = "say('ready')\ntry:\n    while True: spin(0.05)\nexcept KeyboardInterrupt:\n    say('cleaned up')\n";
+    let body =
+        "say('ready')\ntry:\n    while True: spin(0.05)\nexcept KeyboardInterrupt:\n    say('cleaned up')\n";
     let mut started = place.start(&[], &[&place.python(), &place.program(body)?])?;
     started.expect("ready")?;
     started.sampled()?;

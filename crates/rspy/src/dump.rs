@@ -65,7 +65,7 @@ fn text(
             Some(tid) => write!(out, "Thread {tid} ({})", state(thread))?,
             None => write!(out, "Thread {:#X} ({})", thread.python_id, state(thread))?,
         }
-        let kernel_name = || thread.os_id.and_then(|tid| own_kernel_name(options.pid, tid));
+        let kernel_name = || thread.os_id.and_then(|tid| own_kernel_name(target.process.pid(), tid));
         match thread_names.get(&thread.python_id).cloned().or_else(kernel_name) {
             Some(name) => writeln!(out, ": \"{name}\"")?,
             None => writeln!(out)?,

@@ -1,0 +1,18 @@
+"""A WSGI application: what gunicorn and uWSGI serve."""
+from meeting import meet, spin
+
+
+def compute(rounds):
+    return spin(rounds)  # computes
+
+
+def welcome(port):
+    return meet(port)  # meets
+
+
+def application(environ, start_response):
+    _, action, argument = environ['PATH_INFO'].split('/')
+    answer = {'compute': compute, 'meet': welcome}[action](int(argument))
+    body = str(answer).encode()
+    start_response('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', str(len(body)))])
+    return [body]

@@ -1,0 +1,52 @@
+//! What every recording of a real program has to fulfil.
+
+use rspy_tests::Outcome;
+use rspy_tests::program::Place;
+use rspy_tests::rspy::{Output, Recording};
+use rspy_tests::stacks::{CUT, LOST, Profile, TRUNCATED};
+
+/// The fewest samples that say something about shares. A loaded machine takes some of the 200 away.
+const FEWEST: u64 = 20;
+
+/// Records the process `pid` for two seconds; nothing may be lost.
+pub fn record(pid: u32, arguments: &[&str]) -> Outcome<Profile> {
+    let common = ["--duration", "2", "--rate", "100"];
+    let (profile, output) = Recording::of(pid, &[&common, arguments].concat())?.finish()?;
+    is_sound(&profile, &output)?;
+    Ok(profile)
+}
+
+/// Fails if samples are lost, half-known, or too few.
+pub fn is_sound(profile: &Profile, output: &Output) -> Outcome {
+    let summary = output.summary()?;
+    let is_marked = |name: &str| name.starts_with(LOST) || name == TRUNCATED;
+    let marked = profile.stacks.iter().filter(|(stack, _)| stack.iter().any(|frame| is_marked(&frame.name)));
+    let marked: u64 = marked.map(|(_, count)| count).sum();
+    let cut = profile.stacks.iter().filter(|(stack, _)| stack.iter().any(|frame| frame.name == CUT));
+    let cut: u64 = cut.map(|(_, count)| count).sum();
+    let is_right =
+        summary.samples >= FEWEST && summary.lost == 0 && marked == 0 && cut * 20 <= summary.samples;
+    if is_right {
+        return Ok(());
+    }
+    Err(format!("{summary:?}, {marked} with unknown frames, {cut} cut\n{}", output.stderr).into())
+}
+
+/// Fails unless at least the share `least` (0 to 1) of all samples goes through `place`.
+pub fn is_mostly(profile: &Profile, place: &Place, least: f64) -> Outcome {
+    let share = place.share(profile);
+    if share >= least {
+        return Ok(());
+    }
+    let mut stacks: Vec<_> = profile.stacks.iter().collect();
+    stacks.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let most: Vec<String> = stacks
+        .iter()
+        .take(5)
+        .map(|(stack, count)| {
+            let frames: Vec<String> = stack.iter().take(6).map(ToString::to_string).collect();
+            format!("{count} times {}", frames.join(" < "))
+        })
+        .collect();
+    Err(format!("{:.0} % of the samples go through {place:?}:\n{}", share * 100.0, most.join("\n")).into())
+}
