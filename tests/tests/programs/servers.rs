@@ -146,7 +146,10 @@ fn uvicorn(interpreter: &Interpreter, event_loop: &str) -> Outcome {
     // In a thread of the loop's executor: the loop goes on.
     let waits = Place::at("meet", &programs().join("meeting.py"), |line| line.contains("recv("))?;
     let (_, dump) = meet(port, "thread", &waits)?;
-    is_called(&dump[0], &format!("{event_loop}_0"))?;
+    // The loop of the standard library has called its threads by its own name since 3.9.
+    let is_unnamed = event_loop == "asyncio" && interpreter.minor() < (3, 9);
+    let executor = if is_unnamed { "ThreadPoolExecutor-0" } else { event_loop };
+    is_called(&dump[0], &format!("{executor}_0"))?;
     record_under_load(port, server.pid(), &[], &Place::marked("compute", "asgi_app.py", "computes")?, 0.6)
 }
 
