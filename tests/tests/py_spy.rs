@@ -11,7 +11,7 @@ use serde_json::Value;
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::rspy::Run;
 use rspy_tests::target::{self, Target};
-use rspy_tests::{Outcome, packages, run, test};
+use rspy_tests::{Body, Outcome, packages, run, test};
 
 /// What rspy's threads have besides.
 const OURS: [&str; 2] = ["cut", "complete"];
@@ -19,8 +19,11 @@ const OURS: [&str; 2] = ["cut", "complete"];
 /// Interpreters that py-spy 0.4.3 cannot read.
 const UNREADABLE: [&str; 1] = ["3.13t"];
 
+/// A section of the document, the versions it is about, the variables.
+type Difference = (&'static str, fn((u32, u32)) -> bool, &'static [&'static str]);
+
 /// Why variables of `values.py` differ, as docs/py-spy.md says, on which versions, and which do.
-const DIFFERENCES: [(&str, fn((u32, u32)) -> bool, &[&str]); 11] = [
+const DIFFERENCES: [Difference; 11] = [
     ("integers", always, &["word", "minus_word", "more", "hundred", "long_int", "minus_long", "huge"]),
     ("floats", always, &["whole", "tiny", "large", "negative_zero", "none", "items", "complexes"]),
     ("types by name alone", always, &["fake", "fake_scalar"]),
@@ -267,8 +270,7 @@ fn more_locals(interpreter: &Interpreter) -> Outcome {
 }
 
 fn main() {
-    let tests: [(&str, fn(&Interpreter) -> Outcome); 3] =
-        [("stacks", stacks), ("locals", locals), ("more-locals", more_locals)];
+    let tests: [(&str, Body); 3] = [("stacks", stacks), ("locals", locals), ("more-locals", more_locals)];
     let mut trials = Vec::new();
     for interpreter in interpreters::all() {
         for (name, body) in tests {

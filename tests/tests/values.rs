@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::stacks::{DumpThread, Seen};
 use rspy_tests::target::{self, Frame, Target, Variable};
-use rspy_tests::{Outcome, packages, rspy, run, test};
+use rspy_tests::{Body, Outcome, packages, rspy, run, test};
 
 /// Length of a value's text for each `--locals`.
 const LENGTH: usize = 128;
@@ -182,7 +182,7 @@ fn numpy(interpreter: &Interpreter) -> Outcome {
 }
 
 fn main() {
-    let tests: [(&str, fn(&Interpreter) -> Outcome); 7] = [
+    let tests: [(&str, Body); 7] = [
         ("all", all),
         ("more-room", more_room),
         ("unasked", unasked),

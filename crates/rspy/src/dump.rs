@@ -26,7 +26,9 @@ const LOCAL_LENGTH: usize = 128;
 pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let pid = options.pid.ok_or_else(|| Failure::new("No process was given.", "Give one with --pid PID."))?;
     let mut target = attach(pid, Pausing::nonblocking(options.nonblocking))?;
-    target.locals = (options.locals > 0).then(|| usize::from(options.locals) * LOCAL_LENGTH);
+    if options.locals > 0 {
+        target.read_locals(usize::from(options.locals) * LOCAL_LENGTH);
+    }
     let mut threads = target.look(Which::All).map_err(|error| Failure::attaching(pid, &error.into()))?;
     if let Some(failure) = refused_stops(pid, &target.stops()) {
         report(format_args!("rspy: {failure}"));

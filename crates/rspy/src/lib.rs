@@ -17,6 +17,7 @@ mod log;
 mod names;
 mod output;
 mod progress;
+mod reader;
 mod record;
 mod recorder;
 mod signals;

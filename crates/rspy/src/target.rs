@@ -5,18 +5,17 @@
 //! then the frames, then names and lines for code that was not met before.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rspy_cpython::code::{CodeCache, CodeInfo};
-use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
+use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::{GilState, ThreadState};
-use rspy_cpython::locals::LocalsReader;
-use rspy_cpython::stack::{Frame, codes, place};
+use rspy_cpython::stack::Frame;
 use rspy_cpython::{Attached, FindError};
 use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::{RunState, ThreadStat};
 use rspy_process::{LiveMemory, Process, ReadError};
+
+use crate::reader::{Consistency, Reader};
 
 /// How long a stop waits for a thread. A running thread stops within microseconds;
 /// one that is ready to run but waits for a CPU when it gets one, and loses nothing
@@ -27,17 +26,6 @@ const STOP_LIMIT: Duration = Duration::from_millis(250);
 /// run meanwhile. 2.7 hands the GIL on every hundred instructions: there, every
 /// second stop comes too late.
 const ROUNDS: usize = 24;
-
-/// How a stack was kept from changing while it was read.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    /// Everything that could change it was stopped: the stack is whole.
-    Stopped,
-    /// It was read twice, and is lost if both differ.
-    ReadTwice,
-    /// It was read twice, and only what both have in common is known.
-    Common,
-}
 
 /// Whether threads may be stopped.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -103,21 +91,10 @@ pub struct Target {
     pub process: Process,
     /// Its interpreter.
     pub attached: Attached,
-    /// Whether looks read local variables, and about how long their texts may be, in
-    /// bytes. They are read while the threads stand still, with the stacks.
-    pub locals: Option<usize>,
     pausing: Pausing,
     reader: Reader,
     tracer: Tracer,
     stats: HashMap<u32, ThreadStat>,
-}
-
-/// What reading stacks needs and keeps.
-#[derive(Default)]
-struct Reader {
-    codes: CodeCache,
-    first: FrameChain,
-    second: FrameChain,
 }
 
 /// A thread state with what is known of its kernel thread.
@@ -137,11 +114,16 @@ impl Target {
             process,
             attached,
             pausing,
-            locals: None,
             reader: Reader::default(),
             tracer: Tracer::new(STOP_LIMIT),
             stats: HashMap::new(),
         })
+    }
+
+    /// From now on looks read local variables as well, while the threads stand still.
+    /// The text of each has about `limit` bytes.
+    pub fn read_locals(&mut self, limit: usize) {
+        self.reader.locals = Some(limit);
     }
 
     /// What the stops made so far amount to.
@@ -169,7 +151,7 @@ impl Target {
             return self.look_without_stopping(which);
         }
         self.tracer.serve_late();
-        let Target { process, attached, locals, reader, tracer, stats, .. } = self;
+        let Target { process, attached, reader, tracer, stats, .. } = self;
         let memory = process.memory();
         for round in 1.. {
             let before = see(attached, process, stats)?;
@@ -191,7 +173,7 @@ impl Target {
                 true => Consistency::Stopped,
                 false => Consistency::ReadTwice,
             };
-            let mut samples = reader.read(attached, memory, &seen, &gil, which, *locals, consistency);
+            let mut samples = read(reader, attached, memory, &seen, &gil, which, consistency);
 
             // Who may run now without having been stopped may have run meanwhile: the
             // GIL changed hands, or a sleeper woke. That is rare; the next round stops it.
@@ -226,15 +208,14 @@ impl Target {
     /// The same with no thread stopped, in one round: nothing is read again because
     /// of what it showed, which would favour the moments that stand still.
     fn look_without_stopping(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
-        let Target { process, attached, locals, reader, stats, .. } = self;
+        let Target { process, attached, reader, stats, .. } = self;
         let memory = process.memory();
         let seen = see(attached, process, stats)?;
         let gil = attached.gil_state(memory)?;
-        let samples =
-            reader.read(attached, memory, &seen, &gil, which, *locals, |thread| match thread.run_state {
-                Some(RunState::Sleeping) => Consistency::ReadTwice,
-                _ => Consistency::Common,
-            });
+        let samples = read(reader, attached, memory, &seen, &gil, which, |thread| match thread.run_state {
+            Some(RunState::Sleeping) => Consistency::ReadTwice,
+            _ => Consistency::Common,
+        });
         Ok(merge_by_kernel_thread(samples))
     }
 }
@@ -318,118 +299,41 @@ fn run_state(pid: u32, tid: u32, stats: &mut HashMap<u32, ThreadStat>) -> Option
     stats.get(&tid).map(ThreadStat::run_state)
 }
 
-impl Reader {
-    fn read(
-        &mut self,
-        attached: &Attached,
-        memory: &LiveMemory,
-        seen: &[Seen],
-        gil: &GilState,
-        which: Which,
-        locals: Option<usize>,
-        consistency: impl Fn(&Seen) -> Consistency,
-    ) -> Vec<(usize, ThreadSample)> {
-        let mut samples = Vec::new();
-        let mut locals = locals.map(|limit| LocalsReader::new(memory, &attached.layout, limit));
-        for thread in seen {
-            let active = thread.run_state.map(|state| state == RunState::Running);
-            if which == Which::Active && active == Some(false) {
-                continue;
-            }
-            let owns_gil = match gil {
-                GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
-                GilState::Disabled | GilState::Unknown => None,
-            };
-            let stack = self.stack(attached, memory, &thread.state, consistency(thread), locals.as_mut());
-            let sample = ThreadSample {
-                os_id: thread.os_id,
-                python_id: thread.state.thread_id,
-                active,
-                owns_gil,
-                frames: stack.frames,
-                end: stack.end,
-                lost: stack.lost,
-                cut: stack.cut,
-            };
-            samples.push((thread.state.interpreter_index, sample));
+/// Reads the stacks of those of `seen` that are wanted, each with the number of its
+/// interpreter.
+fn read(
+    reader: &mut Reader,
+    attached: &Attached,
+    memory: &LiveMemory,
+    seen: &[Seen],
+    gil: &GilState,
+    which: Which,
+    consistency: impl Fn(&Seen) -> Consistency,
+) -> Vec<(usize, ThreadSample)> {
+    let mut samples = Vec::new();
+    for thread in seen {
+        let active = thread.run_state.map(|state| state == RunState::Running);
+        if which == Which::Active && active == Some(false) {
+            continue;
         }
-        samples
-    }
-
-    fn stack<'t>(
-        &mut self,
-        attached: &Attached,
-        memory: &'t LiveMemory,
-        thread: &ThreadState,
-        consistency: Consistency,
-        locals: Option<&mut LocalsReader<'t, LiveMemory>>,
-    ) -> Stack {
-        let layout = &attached.layout;
-        let with_locals = |mut frames: Vec<Frame>| {
-            if let Some(locals) = locals {
-                locals.read(&mut frames);
-            }
-            frames
+        let owns_gil = match gil {
+            GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
+            GilState::Disabled | GilState::Unknown => None,
         };
-        let end = self.first.read(memory, layout, thread);
-        // Names are read between the two readings, so that a code object that was
-        // freed meanwhile shows as well.
-        let mut codes = codes(memory, layout, &mut self.codes, &self.first.frames);
-        let whole = Stack { frames: Vec::new(), end, lost: end == ChainEnd::Broken, cut: self.first.is_cut };
-        if consistency == Consistency::Stopped {
-            let frames = with_locals(place(memory, layout, &self.first.frames, codes));
-            return Stack { frames, ..whole };
-        }
-        if consistency == Consistency::ReadTwice {
-            let frames = with_locals(place(memory, layout, &self.first.frames, codes));
-            let again = self.second.read(memory, layout, thread);
-            let is_equal = again == end && self.second.frames == self.first.frames;
-            return Stack { frames, lost: whole.lost || !is_equal, ..whole };
-        }
-        let again = self.second.read(memory, layout, thread);
-        // A generator has lost its caller when it is suspended: it is no thread's root.
-        let is_generator = |code: &Option<Result<Arc<CodeInfo>, _>>| {
-            code.as_ref().is_some_and(|code| code.as_ref().is_ok_and(|code| code.is_generator()))
+        let stack = reader.stack(attached, memory, &thread.state, consistency(thread));
+        let sample = ThreadSample {
+            os_id: thread.os_id,
+            python_id: thread.state.thread_id,
+            active,
+            owns_gil,
+            frames: stack.frames,
+            end: stack.end,
+            lost: stack.lost,
+            cut: stack.cut,
         };
-        let is_whole = (end, again) == (ChainEnd::Root, ChainEnd::Root)
-            && self.first.is_executing
-            && self.second.is_executing
-            && !codes.last().is_some_and(is_generator);
-        if !is_whole {
-            return Stack { lost: true, ..whole };
-        }
-        let known = common(&self.first.frames, &self.second.frames);
-        let cut = self.second.is_cut || known.len() < self.second.frames.len();
-        let codes = codes.split_off(self.first.frames.len() - known.len());
-        Stack { frames: with_locals(place(memory, layout, known, codes)), end, lost: false, cut }
+        samples.push((thread.state.interpreter_index, sample));
     }
-}
-
-/// The frames that two readings of a running thread's stack, both whole, show to
-/// have been there between them: from the outermost on those that are equal, and the
-/// innermost of the second reading if the first had it too, wherever in its code it
-/// was.
-fn common<'f>(first: &[RawFrame], second: &'f [RawFrame]) -> &'f [RawFrame] {
-    let pairs = || first.iter().rev().zip(second.iter().rev());
-    let mut equal = pairs().take_while(|(one, other)| one == other).count();
-    // What was innermost at first has gone on since to call the next one: it came back
-    // to the same place, which is none that calls, or had just got there.
-    if equal == first.len() && equal < second.len() {
-        equal = equal.saturating_sub(1);
-    }
-    let is_innermost = equal + 1 == second.len()
-        && pairs().nth(equal).is_some_and(|(one, other)| {
-            (one.address, one.code, one.kind) == (other.address, other.code, other.kind)
-        });
-    &second[second.len() - equal - usize::from(is_innermost)..]
-}
-
-/// What was read of one thread; see [`ThreadSample`].
-struct Stack {
-    frames: Vec<Frame>,
-    end: ChainEnd,
-    lost: bool,
-    cut: bool,
+    samples
 }
 
 /// One entry for each kernel thread. A thread that works for several interpreters
