@@ -161,8 +161,11 @@ pub fn fails_to_attach(id: &str, pid: u32) -> Outcome {
 pub fn running(executable: &Path) -> Outcome<Waiting> {
     let executable = executable.canonicalize()?;
     let waiting = Waiting::start(Command::new(&executable), 0)?;
-    let link = format!("/proc/{}/exe", waiting.pid());
-    process::wait_until("it is there", || fs::read_link(&link).is_ok_and(|path| path == executable))?;
+    let (pid, link) = (waiting.pid(), format!("/proc/{}/exe", waiting.pid()));
+    // The link is there before the program is; only when it sleeps it has begun.
+    process::wait_until("it waits", || {
+        fs::read_link(&link).is_ok_and(|path| path == executable) && process::state(pid, pid) == Some('S')
+    })?;
     Ok(waiting)
 }
 

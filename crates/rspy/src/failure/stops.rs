@@ -9,7 +9,7 @@ use super::circumstances::Calls;
 use super::proc_status::{Status, command_line};
 
 /// What to tell of stops that were refused, with the reason as far as it is known;
-/// `None` if none was.
+/// `None` if none was, or only some for a moment's reason.
 pub fn refused_stops(pid: u32, stops: &StopStats) -> Option<Failure> {
     if stops.refused == 0 {
         return None;
@@ -17,7 +17,9 @@ pub fn refused_stops(pid: u32, stops: &StopStats) -> Option<Failure> {
     let proc = Path::new("/proc");
     let tracer = Status::read(proc, &pid.to_string()).map_or(0, |status| status.tracer);
     let name = if tracer == 0 { String::new() } else { command_line(proc, tracer) };
-    Some(described(pid, tracer, &name, Calls::probe()))
+    let calls = Calls::probe();
+    let is_lasting = tracer != 0 || calls.traces_refused || stops.count == 0;
+    is_lasting.then(|| described(pid, tracer, &name, calls))
 }
 
 pub(super) fn described(pid: u32, tracer: u32, name: &str, calls: Calls) -> Failure {

@@ -309,7 +309,11 @@ fn every_other_failure_is_documented() {
     for (id, failure) in others() {
         documented(id, &failure);
     }
-    assert_eq!(stops::refused_stops(1, &StopStats::default()), None);
+    let own = std::process::id();
+    let stops = |count, refused| StopStats { count, refused, ..StopStats::default() };
+    assert_eq!(stops::refused_stops(own, &stops(0, 0)), None);
+    assert_eq!(stops::refused_stops(own, &stops(9, 1)), None);
+    documented("stops-refused", &stops::refused_stops(own, &stops(0, 1)).expect("no stop was permitted"));
 }
 
 #[test]
