@@ -95,6 +95,9 @@ const CASES: &[Case] = &[
     ("no-format", output::no_format, Need::Nothing),
     ("ended", output::ended, Need::Nothing),
     ("killed", output::killed, Need::Nothing),
+    ("no-python", output::no_python, Need::Nothing),
+    ("interrupted", output::interrupted, Need::Nothing),
+    ("contradiction", output::contradiction, Need::Nothing),
 ];
 
 /// Every row of the page comes from a test, and what tests expect is on the page.
@@ -110,7 +113,7 @@ fn every_row_is_tested() -> Outcome {
 
 /// What cannot be understood is told apart from what failed.
 fn usage() -> Outcome {
-    for arguments in [&["dump"][..], &["record"], &["dump", "--pid", "0"], &["dance"]] {
+    for arguments in [&["dump"][..], &["record"], &["dump", "--pid", "x"], &["dance"]] {
         let status = rspy().args(arguments).output()?.status;
         if status.code() != Some(2) {
             return Err(format!("rspy {arguments:?} ended with {status}").into());

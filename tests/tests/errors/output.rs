@@ -3,13 +3,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use rspy_tests::Outcome;
 use rspy_tests::rspy::binary;
+use rspy_tests::{Outcome, process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::scene::{AS_NOBODY, Public, WAIT, dump, fails, install, python, python_by, record, rspy};
+use crate::scene::{
+    AS_NOBODY, Public, WAIT, dump, fails, install, is_message, python, python_by, record, rspy,
+};
 
 pub fn output_folder() -> Outcome {
     fails("output-folder", record(rspy(), python()?.pid(), Path::new("/nowhere/at/all"))).map(drop)
@@ -119,6 +122,32 @@ pub fn killed() -> Outcome {
     let mut command = record_command("sh");
     command.args(["-c", "kill -KILL $$"]);
     fails("killed", command).map(drop)
+}
+
+pub fn no_python() -> Outcome {
+    let mut command = record_command("sleep");
+    command.arg("1000");
+    fails("no-python", command).map(drop)
+}
+
+pub fn interrupted() -> Outcome {
+    let mut command = record_command("sleep");
+    command.arg("1000");
+    let rspy = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    process::wait_until("the command runs", || {
+        let name = |child: &u32| fs::read_to_string(format!("/proc/{child}/comm"));
+        process::children(rspy.id()).iter().any(|child| name(child).is_ok_and(|name| name == "sleep\n"))
+    })?;
+    process::send(rspy.id(), Signal::INT)?;
+    let output = rspy.wait_with_output()?;
+    is_message("interrupted", &String::from_utf8(output.stderr)?)?;
+    if output.status.code() == Some(1) { Ok(()) } else { Err(output.status.to_string().into()) }
+}
+
+pub fn contradiction() -> Outcome {
+    let mut command = record(rspy(), 1, Path::new("/dev/null"));
+    command.args(["--function", "--nolineno"]);
+    fails("contradiction", command).map(drop)
 }
 
 /// Without stdin, stdout or stderr nothing goes wrong, but that what would be said there is lost; above all, a
