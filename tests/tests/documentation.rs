@@ -1,0 +1,190 @@
+//! The commands of the documentation, run as they are written.
+//!
+//! They name process 12345, `python` and `program.py`: each runs in a pid namespace of its own in which a Python has
+//! that id, and in a folder that has the rest. Of indented lines those that begin with `rspy` are commands; what
+//! follows two blanks or more is no part of them. In the help they stand below `Examples:`.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use rspy_tests::interpreters::{self, Interpreter, workspace};
+use rspy_tests::process::{self, DEADLINE};
+use rspy_tests::rspy::{Run, binary};
+use rspy_tests::target::clean_command;
+use rspy_tests::{Outcome, run, test};
+use rustix::process::Signal;
+
+/// Pages with commands for users.
+const PAGES: &[&str] = &["README.md", "docs/errors.md", "docs/py-spy.md"];
+
+/// Subcommands with help of their own.
+const COMMANDS: &[&str] = &["record", "dump", "top", "completions"];
+
+/// Starts the process that the documentation speaks of, then the command given as `$1`.
+const SCRIPT: &str = r#"
+    mkfifo ready
+    echo 12344 > /proc/sys/kernel/ns_last_pid
+    python spin.py > ready &
+    [ $! = 12345 ] || { echo "the process has the id $!" >&2; exit 99; }
+    read -r _ < ready
+    eval "$1"
+"#;
+
+/// What runs as process 12345.
+const SPIN: &str = "\
+import sys
+def spin(count):
+    while True:
+        count += 1
+sys.stdout.write('ready\\n')
+sys.stdout.flush()
+spin(0)
+";
+
+/// What `record -- COMMAND` starts.
+const PROGRAM: &str = "\
+def work():
+    total = 0
+    for number in range(10000000):
+        total += number
+    return total
+work()
+";
+
+/// The commands of a text: of its indented lines those that begin with `rspy`.
+fn commands(text: &str) -> Vec<String> {
+    let indented = text.lines().filter(|line| line.starts_with("  "));
+    let command = |line: &str| {
+        let line = line.trim();
+        line.starts_with("rspy ")
+            .then(|| line.split_once("   ").map_or(line, |(command, _)| command).to_owned())
+    };
+    indented.filter_map(command).collect()
+}
+
+/// All commands, each with where it stands.
+fn documented() -> Outcome<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for page in PAGES {
+        let text = fs::read_to_string(workspace().join(page))?;
+        found.extend(commands(&text).into_iter().map(|command| ((*page).to_owned(), command)));
+    }
+    for command in COMMANDS {
+        let help = Run::start([command, "--help"])?.output()?.success()?.stdout;
+        let examples = help.split_once("Examples:\n").map_or("", |(_, rest)| rest);
+        let examples = examples.split("\n\n").next().unwrap_or_default();
+        found.extend(commands(examples).into_iter().map(|example| (format!("{command} --help"), example)));
+    }
+    found.sort_by(|one, other| one.1.cmp(&other.1));
+    found.dedup_by(|one, other| one.1 == other.1);
+    Ok(found)
+}
+
+/// Runs a command where everything it names exists. What records for long is interrupted as a user would.
+fn works(command: &str, interpreter: &Interpreter) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path();
+    let bin = path.join("bin");
+    fs::create_dir_all(&bin)?;
+    for completions in [".local/share/bash-completion/completions", ".config/fish/completions", "zsh"] {
+        fs::create_dir_all(path.join(completions))?;
+    }
+    symlink(&interpreter.path, bin.join("python"))?;
+    symlink(binary(), bin.join("rspy"))?;
+    fs::write(path.join("spin.py"), SPIN)?;
+    fs::write(path.join("program.py"), PROGRAM)?;
+
+    let shell = if command.contains("fpath") { "zsh" } else { "sh" };
+    let prelude = if shell == "zsh" { "fpath=(~/zsh $fpath); " } else { "" };
+    let log = path.join("log");
+    let mut child = clean_command(Path::new("unshare"))
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", shell, "-c", SCRIPT, shell])
+        .arg(format!("{prelude}{command}"))
+        .current_dir(path)
+        .env("HOME", path)
+        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH")?))
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(&log)?)
+        .stderr(fs::File::options().append(true).create(true).open(path.join("errors"))?)
+        .spawn()?;
+    if command.starts_with("rspy record") && !command.contains(" -- ") {
+        let deadline = Instant::now() + DEADLINE;
+        let is_recording = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Sampling process"));
+        process::wait_until("rspy samples", || is_recording() || Instant::now() > deadline)?;
+        let rspy = process::descendants(child.id()).into_iter().find(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "rspy")
+        });
+        process::send(rspy.ok_or("there is no rspy")?, Signal::INT)?;
+    }
+    let status = process::wait_for_end(&mut child)?;
+    let (text, errors) = (fs::read_to_string(&log)?, fs::read_to_string(path.join("errors"))?);
+    if !status.success() {
+        return Err(format!("{command}: {status}\n{text}{errors}").into());
+    }
+    has_result(command, path, &text).map_err(|error| format!("{command}: {error}\n{text}{errors}").into())
+}
+
+/// Whether the command has done what it is there for.
+fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let after = |option: &str| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1));
+    if let Some(file) = after("-o") {
+        let mut recording = String::new();
+        fs::File::open(folder.join(file))?.read_to_string(&mut recording)?;
+        let function = if command.contains("program.py") { "work" } else { "spin" };
+        return if recording.contains(function) {
+            Ok(())
+        } else {
+            Err(format!("no {function} in {file}").into())
+        };
+    }
+    if let Some((_, file)) = command.split_once(" > ") {
+        let file = file.replace("~/", "").replace("\"${fpath[1]}", "zsh").replace('"', "");
+        let completions = fs::read_to_string(folder.join(&file))?;
+        return if completions.contains("rspy") { Ok(()) } else { Err(format!("nothing in {file}").into()) };
+    }
+    let expected = if words[1] == "dump" { "spin" } else { "rspy" };
+    if text.contains(expected) { Ok(()) } else { Err(format!("it does not say {expected}").into()) }
+}
+
+/// The command that the README tries rspy with.
+fn readme_records_a_real_program() -> Outcome {
+    let readme = fs::read_to_string(workspace().join("README.md"))?;
+    let command = readme.lines().map(str::trim).find(|line| line.starts_with("cargo run "));
+    let command = command.ok_or("the README has no `cargo run`")?;
+    let picture = workspace().join("profile.svg");
+    let output = Command::new("sh").args(["-c", command]).current_dir(workspace()).output()?;
+    let svg = fs::read_to_string(&picture).unwrap_or_default();
+    // It is no part of the repository.
+    let _ = fs::remove_file(&picture);
+    if output.status.success() && svg.starts_with("<?xml") && svg.contains("pydoc") {
+        return Ok(());
+    }
+    Err(format!("{command}: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn main() {
+    let mut tests = vec![test("readme-records-a-real-program", readme_records_a_real_program)];
+    let commands = documented().expect("the documentation and the help can be read");
+    assert!(commands.len() >= 10, "the documentation has lost its commands: {commands:?}");
+    let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "skipped: namespaces: this process may not make any; run it as root, outside of a container"
+        );
+        return run(tests);
+    }
+    let interpreters = interpreters::all();
+    let interpreter =
+        interpreters.iter().find(|interpreter| interpreter.label == "3.13").or(interpreters.last());
+    let interpreter = interpreter.expect("there is an interpreter").clone();
+    for (place, command) in commands {
+        let interpreter = interpreter.clone();
+        tests.push(test(format!("{place}: {command}"), move || works(&command, &interpreter)));
+    }
+    run(tests);
+}
