@@ -7,8 +7,8 @@ use std::process::Command;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::Outcome;
 use crate::interpreters::{Interpreter, workspace};
+use crate::{Outcome, packages};
 
 /// What is installed and does not come as a wheel.
 const BUILT_FROM_SOURCE: &str = "uWSGI";
@@ -30,7 +30,7 @@ impl Environment {
         let mut hasher = DefaultHasher::new();
         (text, &interpreter.path).hash(&mut hasher);
         let name = format!("programs-{:016x}-{}", hasher.finish(), interpreter.version);
-        let folder = cache()?.join(name);
+        let folder = packages::cache()?.join(name);
 
         fs::create_dir_all(folder.parent().ok_or("the cache is no folder")?)?;
         let lock = File::create(folder.with_extension("lock"))?;
@@ -62,12 +62,6 @@ impl Environment {
 /// The folder of the programs.
 pub fn programs() -> PathBuf {
     workspace().join("tests/programs")
-}
-
-fn cache() -> Outcome<PathBuf> {
-    let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    Ok(cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?.join("rspy"))
 }
 
 fn make(folder: &Path, interpreter: &Interpreter, pins: &Path) -> Outcome {

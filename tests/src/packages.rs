@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::Outcome;
 use crate::interpreters::in_ci;
 
@@ -19,7 +21,7 @@ pub fn provide(python: &Path, label: &str, package: &str) -> Outcome<Option<Path
     // Tests that run at the same time wait for the one that installs.
     std::fs::create_dir_all(folder.parent().ok_or("no folder for packages")?)?;
     let lock = File::create(folder.with_extension("lock"))?;
-    lock.lock()?;
+    flock(&lock, FlockOperation::LockExclusive)?;
     if folder.exists() {
         return Ok(Some(folder));
     }
@@ -43,7 +45,8 @@ pub fn provide(python: &Path, label: &str, package: &str) -> Outcome<Option<Path
     Ok(None)
 }
 
-fn cache() -> Outcome<PathBuf> {
+/// The folder for what tests keep from run to run.
+pub(crate) fn cache() -> Outcome<PathBuf> {
     if let Some(folder) = std::env::var_os("XDG_CACHE_HOME") {
         return Ok(PathBuf::from(folder).join("rspy"));
     }
