@@ -31,7 +31,7 @@ def welcome(port):
 def send(stop):
     sent = 0
     while not os.path.exists(stop):
-        tasks = [(rounds, compute.delay(rounds)) for rounds in range(200000, 200008)]
+        tasks = [(rounds, compute.delay(rounds)) for rounds in range(2000000, 2000008)]
         for rounds, task in tasks:
             expected = (rounds - 1) * rounds * (2 * rounds - 1) // 6
             if task.get(timeout=100, interval=0.01) != expected:
