@@ -85,6 +85,8 @@ const COMMAND_LINES: &[&str] = &[
     "record -p NOBODY -f RAW",
     "record -p NOBODY -f Raw",
     "record -p NOBODY -f flamegraph",
+    "record -p NOBODY -f speedscope",
+    "record -p NOBODY -f Chrometrace",
     "record -p NOBODY -f svg",
     "record -p NOBODY -f ''",
     "record -p NOBODY -f raw -f raw",
@@ -351,11 +353,14 @@ fn same_words(interpreter: &Interpreter) -> Outcome {
         &["-d", "1", "-o", "a file"],
         &["-d", "1", "-f", "raw"],
         &["-d", "1"],
+        &["-d", "1", "-f", "speedscope"],
+        &["-d", "1", "-f", "chrometrace"],
+        &["-d", "0", "-f", "raw"],
         &["-d", "1", "--capture", "-o", "a file"],
         &["-d", "1", "--capture", "--hideprogress", "-o", "a file"],
         // With both, it is the process; the program is not started.
         &["-d", "1", "-o", "a file", "--", "touch", "started"],
-        // Ended by a signal.
+        // Ended by Control-C.
         &["-o", "a file"],
     ] {
         let run = |program: &Path| -> Outcome<(String, Vec<String>)> {

@@ -60,7 +60,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(length, target);
         // A terminal of any width gets one line: what does not fit is left out.
         let template = match limit {
-            Some(_) => "{elapsed_precise} {bar:20} {wide_msg}",
+            Some(_) => "{elapsed_precise} {bar:10} {wide_msg}",
             None => "{elapsed_precise} {wide_msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
