@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::Outcome;
-use crate::interpreters::in_ci;
+use crate::interpreters::{self, in_ci};
 
 /// The folder to put on PYTHONPATH for `package` (`NAME==VERSION`, or `NAME` for what suits the interpreter), with
 /// `bin` below for its commands. Installed once, by the pip of `python`; `label` keeps interpreters apart.
@@ -43,6 +43,19 @@ pub fn provide(python: &Path, label: &str, package: &str) -> Outcome<Option<Path
     }
     eprintln!("skipped: {why}");
     Ok(None)
+}
+
+/// The program py-spy 0.4.3; None if it cannot be had, which stderr says.
+///
+/// # Errors
+/// In CI, where nothing may be missing.
+pub fn py_spy() -> Outcome<Option<PathBuf>> {
+    let installers = ["3.12", "3.11", "3.13", "3.10"];
+    let all = interpreters::all();
+    let python = installers.iter().find_map(|label| all.iter().find(|python| python.label == *label));
+    let python = python.ok_or("no interpreter that can install py-spy")?;
+    let folder = provide(&python.path, &python.label, "py-spy==0.4.3")?;
+    Ok(folder.map(|folder| folder.join("bin/py-spy")))
 }
 
 /// The folder for what tests keep from run to run.

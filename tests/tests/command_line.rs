@@ -2,17 +2,13 @@
 //! of them is compared. Skipped outside of CI where py-spy cannot be had.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
-use rspy_tests::interpreters::{self, Interpreter, in_ci};
+use rspy_tests::interpreters::Interpreter;
 use rspy_tests::target::{self, Target};
-use rspy_tests::{Body, Outcome, on_each, process, rspy, run, test};
+use rspy_tests::{Body, Outcome, on_each, packages, process, rspy, run, test};
 use rustix::process::Signal;
-
-/// What py-spy is compared as.
-const PY_SPY: &str = "py-spy==0.4.3";
 
 /// More than the largest process id that Linux gives.
 const NOBODY: &str = "4194305";
@@ -203,47 +199,6 @@ const COMMAND_LINES: &[&str] = &[
     "dump -c a -c b",
 ];
 
-/// py-spy, installed once.
-fn py_spy() -> Outcome<Option<&'static Path>> {
-    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match PATH.get_or_init(|| install().map_err(|error| error.to_string())) {
-        Ok(path) => Ok(Some(path)),
-        Err(error) if in_ci() => Err(format!("py-spy is missing: {error}").into()),
-        Err(error) => {
-            eprintln!("skipped: py-spy is missing: {error}");
-            Ok(None)
-        }
-    }
-}
-
-fn install() -> Outcome<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME") {
-        Some(path) => PathBuf::from(path),
-        None => Path::new(&std::env::var_os("HOME").ok_or("no HOME")?).join(".cache"),
-    };
-    let cache = cache.join("rspy");
-    let folder = cache.join(PY_SPY);
-    let binary = folder.join("bin/py-spy");
-    if binary.exists() {
-        return Ok(binary);
-    }
-    std::fs::create_dir_all(&cache)?;
-    // Moved into place whole: tests may run at the same time.
-    let made = tempfile::tempdir_in(&cache)?;
-    for interpreter in interpreters::all().iter().rev() {
-        let output = Command::new(&interpreter.path)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PY_SPY, "--target"])
-            .arg(made.path())
-            .output()?;
-        if output.status.success() {
-            // Another test may have been faster.
-            let _ = std::fs::rename(made.path(), &folder);
-            return if binary.exists() { Ok(binary) } else { Err("pip installed no program".into()) };
-        }
-    }
-    Err("no interpreter here has a pip that can install it".into())
-}
-
 /// What a program makes of its arguments.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -267,14 +222,14 @@ fn verdict(program: &Path, arguments: &[&str], folder: &Path) -> Outcome<(Verdic
 
 /// Both take or refuse the same, with the same exit code.
 fn same_verdicts() -> Outcome {
-    let Some(py_spy) = py_spy()? else { return Ok(()) };
+    let Some(py_spy) = packages::py_spy()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     let mut wrong = Vec::new();
     for line in COMMAND_LINES {
         let line = line.replace("NOBODY", NOBODY);
         let arguments: Vec<&str> =
             line.split_whitespace().map(|word| if word == "''" { "" } else { word }).collect();
-        let (theirs, _) = verdict(py_spy, &arguments, folder.path())?;
+        let (theirs, _) = verdict(&py_spy, &arguments, folder.path())?;
         let (ours, said) = verdict(rspy::binary(), &arguments, folder.path())?;
         if theirs != ours {
             wrong.push(format!("{line}: py-spy {theirs:?}, rspy {ours:?}: {said}"));
@@ -345,7 +300,7 @@ fn words(stdout: &[u8]) -> String {
 
 /// Both say the same of a recording, and name its file alike.
 fn same_words(interpreter: &Interpreter) -> Outcome {
-    let Some(py_spy) = py_spy()? else { return Ok(()) };
+    let Some(py_spy) = packages::py_spy()? else { return Ok(()) };
     let target = Target::start(target::command(interpreter, "states.py", &["computing-in-python"]))?;
     let pid = target.pid.to_string();
     for arguments in [
@@ -387,7 +342,7 @@ fn same_words(interpreter: &Interpreter) -> Outcome {
             files.sort();
             Ok((words(&output.stdout), files))
         };
-        let (theirs, ours) = (run(py_spy)?, run(rspy::binary())?);
+        let (theirs, ours) = (run(&py_spy)?, run(rspy::binary())?);
         if theirs != ours {
             return Err(format!("{arguments:?}:\npy-spy {theirs:#?}\nrspy {ours:#?}").into());
         }

@@ -3,7 +3,7 @@
 //! They may differ only in what docs/py-spy.md names; there, rspy must say what the interpreter says.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -97,15 +97,6 @@ const MISSING: [&str; 9] = [
     "counted",
 ];
 
-fn py_spy() -> Outcome<Option<PathBuf>> {
-    let installers = ["3.12", "3.11", "3.13", "3.10"];
-    let all = interpreters::all();
-    let python = installers.iter().find_map(|label| all.iter().find(|python| python.label == *label));
-    let python = python.ok_or("no interpreter that can install py-spy")?;
-    let folder = packages::provide(&python.path, &python.label, "py-spy==0.4.3")?;
-    Ok(folder.map(|folder| folder.join("bin/py-spy")))
-}
-
 fn dump_of_py_spy(py_spy: &Path, arguments: &[&str]) -> Outcome<Option<Value>> {
     let output = Command::new(py_spy).args(arguments).output()?;
     if output.status.success() {
@@ -115,7 +106,7 @@ fn dump_of_py_spy(py_spy: &Path, arguments: &[&str]) -> Outcome<Option<Value>> {
 }
 
 fn compare(interpreter: &Interpreter, target: &Target, options: &[&str]) -> Outcome {
-    let Some(py_spy) = py_spy()? else { return Ok(()) };
+    let Some(py_spy) = packages::py_spy()? else { return Ok(()) };
     let pid = target.pid.to_string();
     let arguments = [&["dump", "--json", "--pid", &pid], options].concat();
     // py-spy second: it stops sleeping threads too, which then run for a moment.

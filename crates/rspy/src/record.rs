@@ -231,7 +231,8 @@ fn sample(
     };
     progress.finish();
     recorder.name_threads(&target.thread_names());
-    tracing::info!(?end, samples = recorder.samples(), lost = recorder.lost(), "sampling ended");
+    let (samples, lost, stops) = (recorder.samples(), recorder.lost(), target.stops());
+    tracing::info!(?end, samples, lost, ?stops, "sampling ended");
     (recorder, end, start.elapsed())
 }
 
