@@ -455,10 +455,10 @@ fn no_python(interpreter: &Interpreter) -> Outcome {
     for (command, words) in [
         (&["true"][..], "ended before a Python"),
         (&["sh", "-c", "exit 7"][..], "exit code 7"),
-        (&["/nowhere/at/all"][..], "no such program"),
+        (&["/nowhere/at/all"][..], "no such file"),
         (&[plain.to_str().ok_or("no UTF-8")?][..], "record -- python"),
         (&[broken.as_str()][..], "first line"),
-        (&[""][..], "no such program"),
+        (&[""][..], "no such program on the PATH"),
         (&["cat"][..], "No Python was found within 20 seconds"),
     ] {
         let mut started = place.start(&[], command)?;
