@@ -76,17 +76,19 @@ pub fn items(memory: &impl Memory, layout: &Layout, at: Address) -> Result<Vec<D
 }
 
 /// The first `wanted` items of the dict at `at`, however large it is; fewer if it has
-/// fewer, or if they are behind very many deleted ones.
+/// fewer, or if they are behind very many deleted ones. Each read costs one of `budget`.
 pub(super) fn first_items(
     memory: &impl Memory,
     layout: &Layout,
     at: Address,
     wanted: usize,
+    budget: &mut usize,
 ) -> Result<Vec<DictItem>, ValueError> {
     let entries = entries(memory, layout, at)?;
     let mut items = Vec::new();
     let mut first = 0;
-    while items.len() < wanted && first < entries.keys.count.min(MAX_SCANNED) {
+    while items.len() < wanted && first < entries.keys.count.min(MAX_SCANNED) && *budget > 0 {
+        *budget -= 1;
         items.extend(used(entries.read(memory, first, CHUNK)?));
         first += CHUNK;
     }

@@ -54,8 +54,11 @@ impl<'t, M: Memory> ValueReader<'t, M> {
     /// The object at `at`. What cannot be read is [`Value::Unreadable`].
     pub fn value(&mut self, at: Address) -> Value {
         self.inside.clear();
-        self.left = MAX_OBJECTS;
-        self.read(at, self.limit)
+        let budget = MAX_OBJECTS.min(self.left_in_all);
+        self.left = budget;
+        let value = self.read(at, self.limit);
+        self.left_in_all -= budget - self.left.min(budget);
+        value
     }
 
     /// What the cell at `at` holds, null if nothing; what is no cell holds itself.
@@ -98,11 +101,10 @@ impl<'t, M: Memory> ValueReader<'t, M> {
     }
 
     fn read(&mut self, at: Address, room: usize) -> Value {
-        if room < LEAST_ROOM || self.inside.len() == MAX_DEPTH || self.left == 0 || self.left_in_all == 0 {
+        if room < LEAST_ROOM || self.inside.len() == MAX_DEPTH || self.left == 0 {
             return Value::Cut;
         }
         self.left -= 1;
-        self.left_in_all -= 1;
         self.try_read(at, room).unwrap_or(Value::Unreadable(at))
     }
 
@@ -165,12 +167,12 @@ impl<'t, M: Memory> ValueReader<'t, M> {
             Kind::Set | Kind::FrozenSet => {
                 let kind = if info.kind == Kind::Set { SequenceKind::Set } else { SequenceKind::FrozenSet };
                 let count = memory.u64(at.offset(number("set", "used")?))? as i64;
-                let items = first_members(memory, layout, at, most_items(room))?;
+                let items = first_members(memory, layout, at, most_items(room), &mut self.left)?;
                 self.sequence(kind, at, &items, count, room)
             }
             Kind::Dict | Kind::FrozenDict => {
                 let count = memory.u64(at.offset(number("dict", "ma_used")?))? as i64;
-                let items = first_items(memory, layout, at, most_items(room))?;
+                let items = first_items(memory, layout, at, most_items(room), &mut self.left)?;
                 self.dict(info.kind == Kind::FrozenDict, at, &items, count, room)
             }
             Kind::Scalar(scalar) => {
@@ -300,7 +302,8 @@ impl<'t, M: Memory> ValueReader<'t, M> {
             }
             Kind::Module => {
                 // It is one of the first things that a module is given; in 2.7 dicts have no order.
-                let items = first_items(memory, layout, pointer("module", "md_dict")?, 1024).ok()?;
+                let dict = pointer("module", "md_dict")?;
+                let items = first_items(memory, layout, dict, 1024, &mut self.left).ok()?;
                 let named =
                     |item: &DictItem| string(memory, layout, item.key).is_ok_and(|key| key == "__name__");
                 items.iter().find(|item| named(item))?.value
@@ -321,4 +324,88 @@ impl<'t, M: Memory> ValueReader<'t, M> {
 /// No more items than this can fit: each takes three bytes at least.
 fn most_items(room: usize) -> usize {
     room / 3 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+    use rspy_process::ReadError;
+
+    use super::*;
+    use crate::layout::{Layout, known_versions};
+    use crate::version::{Abi, Version};
+
+    /// Memory made of a seed: pointers into itself, small numbers, or anything. Counts what is read.
+    struct Hostile {
+        seed: u64,
+        read: Cell<usize>,
+    }
+
+    impl Hostile {
+        fn word(&self, at: u64) -> u64 {
+            let mut mixed = (at ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed ^= mixed >> 29;
+            mixed = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed ^= mixed >> 32;
+            match mixed % 16 {
+                // Few places, so that objects hold each other.
+                0..10 => 0x10_0000 + (mixed >> 8) % 64 * 8,
+                10..12 => (mixed >> 8) % 40,
+                12 => 0,
+                // Flags with every kind among them.
+                13 => 1 << 31 | 1 << (24 + (mixed >> 8) % 8) | (mixed >> 16) & 0x200,
+                _ => mixed,
+            }
+        }
+    }
+
+    impl Memory for Hostile {
+        fn read(&self, at: Address, into: &mut [u8]) -> Result<(), ReadError> {
+            self.read.set(self.read.get() + into.len());
+            if !at.is_plausible() || at.0 % 4099 == 7 {
+                return Err(ReadError::Fault { at, len: into.len() });
+            }
+            for (index, byte) in into.iter_mut().enumerate() {
+                let at = at.0.wrapping_add(index as u64);
+                *byte = self.word(at & !7).to_le_bytes()[(at & 7) as usize];
+            }
+            Ok(())
+        }
+    }
+
+    /// The hostile memory is one that gets past the checks.
+    #[test]
+    fn hostile_memory_is_taken_for_values() {
+        let layout = Layout::of(Version::from_text("3.13.0 ").unwrap(), Abi::default()).unwrap();
+        let mut starts = std::collections::BTreeSet::new();
+        for seed in 0..3000 {
+            let memory = Hostile { seed, read: Cell::new(0) };
+            let mut reader = ValueReader::new(&memory, &layout, 100);
+            starts.extend(reader.value(Address(0x10_0000)).to_string().chars().next());
+        }
+        assert!("[({b<0".chars().all(|start| starts.contains(&start)), "{starts:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn anything_may_be_in_memory(seed in any::<u64>(), limit in 1usize..1000, free_threaded in any::<bool>()) {
+            for name in known_versions().split(", ") {
+                let version = Version::from_text(&format!("{name}.0 ")).unwrap();
+                let layout = Layout::of(version, Abi { free_threaded, debug: false }).unwrap();
+                let memory = Hostile { seed, read: Cell::new(0) };
+                let mut reader = ValueReader::new(&memory, &layout, limit);
+                for at in 0..8 {
+                    let text = reader.value(Address(0x10_0000 + at * 8)).to_string();
+                    // Each byte of a string may become an escape of ten.
+                    prop_assert!(text.len() <= 10 * limit + 300, "{} of {limit}: {text}", text.len());
+                }
+                // What is read is bounded by the objects, not by what they claim to hold.
+                prop_assert!(memory.read.get() < 8 * MAX_OBJECTS * 16_384, "{} bytes", memory.read.get());
+            }
+        }
+    }
 }

@@ -10,12 +10,13 @@ const CHUNK: u64 = 256;
 const MAX_SCANNED: u64 = 1 << 16;
 
 /// The first `wanted` members of the `set` or `frozenset` at `at`; fewer if it has
-/// fewer, or if they are behind very many empty entries.
+/// fewer, or if they are behind very many empty entries. Each read costs one of `budget`.
 pub(super) fn first_members(
     memory: &impl Memory,
     layout: &Layout,
     at: Address,
     wanted: usize,
+    budget: &mut usize,
 ) -> Result<Vec<Address>, ValueError> {
     let unexpected = ValueError::Unexpected { at, expected: "set" };
     let number = |section, name| layout.table.number(section, name).ok_or(unexpected);
@@ -31,7 +32,8 @@ pub(super) fn first_members(
     let wanted = wanted.min(usize::try_from(used).unwrap_or(usize::MAX));
     let mut members = Vec::new();
     let mut first = 0;
-    while members.len() < wanted && first < count.min(MAX_SCANNED) {
+    while members.len() < wanted && first < count.min(MAX_SCANNED) && *budget > 0 {
+        *budget -= 1;
         let some = CHUNK.min(count - first) as usize;
         let bytes = memory.bytes(table.offset(first.saturating_mul(size as u64)), some * size)?;
         for entry in bytes.chunks_exact(size) {
