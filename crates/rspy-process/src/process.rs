@@ -1,7 +1,9 @@
 //! A target process: who it is, what it runs, what it has mapped.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::elf::{self, Image};
@@ -58,6 +60,15 @@ impl Process {
     pub fn executable(&self) -> Result<PathBuf, ProcessError> {
         let path = self.proc_path("exe");
         fs::read_link(&path).map_err(|error| ProcessError::from_io(self.pid, "exe", error))
+    }
+
+    /// The same as the maps have it: without the kernel's ` (deleted)`.
+    pub fn mapped_executable(&self) -> Option<PathBuf> {
+        let path = self.executable().ok()?;
+        match path.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
+            Some(path) => Some(PathBuf::from(OsStr::from_bytes(path))),
+            None => Some(path),
+        }
     }
 
     /// What is mapped now, in address order.

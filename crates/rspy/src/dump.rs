@@ -16,6 +16,7 @@ use crate::cli::Dump;
 use crate::columns::columns_of;
 use crate::failure::{Failure, refused_stops};
 use crate::names::ShortNames;
+use crate::printable::printable;
 use crate::progress::report;
 use crate::target::{Pausing, Target, ThreadSample, Which};
 
@@ -58,7 +59,12 @@ fn text(
     thread_names: &HashMap<u64, String>,
     threads: &[ThreadSample],
 ) -> io::Result<()> {
-    writeln!(out, "Process {}: {}", target.process.pid(), target.process.command_line().join(" "))?;
+    writeln!(
+        out,
+        "Process {}: {}",
+        target.process.pid(),
+        printable(&target.process.command_line().join(" "))
+    )?;
     let executable = target.process.executable().unwrap_or_default();
     writeln!(out, "Python v{} ({})", target.attached.version(), executable.display())?;
     writeln!(out)?;
@@ -69,7 +75,7 @@ fn text(
         }
         let kernel_name = || thread.os_id.and_then(|tid| own_kernel_name(target.process.pid(), tid));
         match thread_names.get(&thread.python_id).cloned().or_else(kernel_name) {
-            Some(name) => writeln!(out, ": \"{name}\"")?,
+            Some(name) => writeln!(out, ": \"{}\"", printable(&name))?,
             None => writeln!(out)?,
         }
         if thread.lost {
@@ -86,7 +92,7 @@ fn text(
                         true => &code.filename,
                         false => names.shorten(&target.process, &code.filename),
                     };
-                    write!(out, "    {} ({file}", code.name)?;
+                    write!(out, "    {} ({}", printable(&code.name), printable(file))?;
                     let location = frame.location();
                     match (location.line, columns_of(&location).filter(|_| options.columns)) {
                         (Some(line), Some(columns)) => writeln!(out, ":{line}:{columns})")?,

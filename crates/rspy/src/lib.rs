@@ -16,6 +16,7 @@ mod launch;
 mod log;
 mod names;
 mod output;
+mod printable;
 mod progress;
 mod reader;
 mod record;

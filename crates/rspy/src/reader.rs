@@ -44,19 +44,19 @@ pub struct Stack {
 }
 
 impl Reader {
-    /// Reads the stack of `thread`.
+    /// Reads the stack of `thread`, and with `locals` the variables of its frames.
     pub fn stack(
         &mut self,
         attached: &Attached,
         memory: &LiveMemory,
         thread: &ThreadState,
         consistency: Consistency,
+        locals: Option<&mut LocalsReader<'_, LiveMemory>>,
     ) -> Stack {
         let layout = &attached.layout;
-        let locals = self.locals;
         let with_locals = |mut frames: Vec<Frame>| {
-            if let Some(limit) = locals {
-                LocalsReader::new(memory, layout, limit).read(&mut frames);
+            if let Some(locals) = locals {
+                locals.read(&mut frames);
             }
             frames
         };

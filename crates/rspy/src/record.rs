@@ -106,6 +106,9 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             duration.as_secs_f64(),
             describe(&stops),
         ));
+        if samples == 0 && lost == 0 {
+            report(nothing_seen(options));
+        }
         if let Some(failure) = refused {
             report(format_args!("rspy: {failure}"));
         }
@@ -278,4 +281,19 @@ fn describe(stops: &StopStats) -> String {
         stops.total.as_secs_f64() * 1e3,
         stops.max.as_secs_f64() * 1e3,
     )
+}
+
+/// Why a recording is empty, and what to do.
+fn nothing_seen(options: &Record) -> &'static str {
+    match (options.gil, options.idle) {
+        (true, _) => {
+            "rspy: No thread held the GIL at any sample.\n      To see all threads that run, leave out --gil."
+        }
+        (false, false) => {
+            "rspy: No thread ran at any sample: all were asleep or waiting.\n      To see where they wait, add --idle."
+        }
+        (false, true) => {
+            "rspy: No sample was taken in that time.\n      Record for longer, or with a higher --rate."
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::{GilState, ThreadState};
+use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::Frame;
 use rspy_cpython::{Attached, FindError};
 use rspy_process::stop::{StopError, StopStats, Tracer};
@@ -311,6 +312,7 @@ fn read(
     consistency: impl Fn(&Seen) -> Consistency,
 ) -> Vec<(usize, ThreadSample)> {
     let mut samples = Vec::new();
+    let mut locals = reader.locals.map(|limit| LocalsReader::new(memory, &attached.layout, limit));
     for thread in seen {
         let active = thread.run_state.map(|state| state == RunState::Running);
         if which == Which::Active && active == Some(false) {
@@ -320,7 +322,7 @@ fn read(
             GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
             GilState::Disabled | GilState::Unknown => None,
         };
-        let stack = reader.stack(attached, memory, &thread.state, consistency(thread));
+        let stack = reader.stack(attached, memory, &thread.state, consistency(thread), locals.as_mut());
         let sample = ThreadSample {
             os_id: thread.os_id,
             python_id: thread.state.thread_id,

@@ -109,10 +109,12 @@ impl Attached {
         let maps = process.maps()?;
         let files = loaded_files(&maps);
         let executable = process.executable().unwrap_or_default();
+        let mapped = process.mapped_executable();
+        let is_executable = |file: &LoadedFile| Some(&file.path) == mapped.as_ref();
         let (likely, others): (Vec<&LoadedFile>, Vec<&LoadedFile>) = files
             .iter()
             .filter(|file| file.mappings.iter().any(|mapping| mapping.executable))
-            .partition(|file| file.path == executable || file.file_name().contains("python"));
+            .partition(|file| is_executable(file) || file.file_name().contains("python"));
 
         let mut outcome = FindError::NotPython { executable: executable.clone() };
         for group in [likely, others] {
@@ -120,7 +122,7 @@ impl Attached {
             for file in group {
                 match process.image(memory, file, WANTED) {
                     Ok(image) => candidates.push(Candidate { file, image }),
-                    Err(error @ ElfError::Foreign { .. }) if file.path == executable => {
+                    Err(error @ ElfError::Foreign { .. }) if is_executable(file) => {
                         return Err(error.into());
                     }
                     Err(_) => {}
