@@ -97,6 +97,11 @@ pub fn thread_called(process: u32, native: u32) -> Option<u32> {
     })
 }
 
+/// How often the main thread of a process has gone to sleep.
+pub fn sleeps(process: u32) -> Option<u64> {
+    status(process, process, "voluntary_ctxt_switches:")?.trim().parse().ok()
+}
+
 /// The process that traces `process`, 0 if none.
 pub fn tracer(process: u32) -> Option<u32> {
     status(process, process, "TracerPid:")?.trim().parse().ok()

@@ -9,10 +9,9 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use rspy_tests::interpreters::{self, Interpreter, workspace};
-use rspy_tests::process::{self, DEADLINE};
+use rspy_tests::process;
 use rspy_tests::rspy::{Run, binary};
 use rspy_tests::target::clean_command;
 use rspy_tests::{Outcome, run, test};
@@ -112,13 +111,16 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
         .stderr(fs::File::options().append(true).create(true).open(path.join("errors"))?)
         .spawn()?;
     if command.starts_with("rspy record") && !command.contains(" -- ") {
-        let deadline = Instant::now() + DEADLINE;
-        let is_recording = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Sampling process"));
-        process::wait_until("rspy samples", || is_recording() || Instant::now() > deadline)?;
-        let rspy = process::descendants(child.id()).into_iter().find(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "rspy")
-        });
-        process::send(rspy.ok_or("there is no rspy")?, Signal::INT)?;
+        let rspy = || {
+            let is_rspy = |name: String| name.trim() == "rspy";
+            process::descendants(child.id())
+                .into_iter()
+                .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(is_rspy))
+        };
+        // It sleeps from one sample to the next.
+        let samples = |pid: u32| process::sleeps(pid).unwrap_or(0);
+        process::wait_until("rspy has taken samples", || rspy().is_some_and(|pid| samples(pid) > 50))?;
+        process::send(rspy().ok_or("there is no rspy")?, Signal::INT)?;
     }
     let status = process::wait_for_end(&mut child)?;
     let (text, errors) = (fs::read_to_string(&log)?, fs::read_to_string(path.join("errors"))?);

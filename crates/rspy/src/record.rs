@@ -86,6 +86,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
 
     let (samples, lost, cut, missed) =
         (recorder.samples(), recorder.lost(), recorder.cut(), recorder.missed());
+    let looks = recorder.looks();
     let profile = recorder.finish(duration);
     let written = write(options, &profile, &output).map_err(|error| output.failure(&error));
     if written.is_ok() {
@@ -107,7 +108,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             describe(&stops),
         ));
         if samples == 0 && lost == 0 {
-            report(nothing_seen(options));
+            report(nothing_seen(options, looks));
         }
         if let Some(failure) = refused {
             report(format_args!("rspy: {failure}"));
@@ -283,17 +284,17 @@ fn describe(stops: &StopStats) -> String {
     )
 }
 
-/// Why a recording is empty, and what to do.
-fn nothing_seen(options: &Record) -> &'static str {
-    match (options.gil, options.idle) {
-        (true, _) => {
+/// Why a recording after so many looks is empty, and what to do.
+fn nothing_seen(options: &Record, looks: u64) -> &'static str {
+    match (looks, options.gil) {
+        (0, _) => {
+            "rspy: No sample was taken in that time.\n      Record for longer, or with a higher --rate."
+        }
+        (_, true) => {
             "rspy: No thread held the GIL at any sample.\n      To see all threads that run, leave out --gil."
         }
-        (false, false) => {
+        (_, false) => {
             "rspy: No thread ran at any sample: all were asleep or waiting.\n      To see where they wait, add --idle."
-        }
-        (false, true) => {
-            "rspy: No sample was taken in that time.\n      Record for longer, or with a higher --rate."
         }
     }
 }

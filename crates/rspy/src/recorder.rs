@@ -22,6 +22,7 @@ pub struct Recorder {
     threads: HashMap<(Option<u32>, u64), ThreadId>,
     /// Whether frames that differ in their columns alone are different ones.
     columns: bool,
+    looks: u64,
     samples: u64,
     cut: u64,
     missed: u64,
@@ -35,6 +36,7 @@ impl Recorder {
             names: ShortNames::default(),
             threads: HashMap::new(),
             columns,
+            looks: 0,
             samples: 0,
             cut: 0,
             missed: 0,
@@ -44,6 +46,7 @@ impl Recorder {
     /// Adds what one look saw, `at` after the start; `weight` is 1 plus the ticks
     /// missed before it. Threads without Python frames are left out.
     pub fn add(&mut self, process: &Process, at: Duration, weight: u32, look: &[ThreadSample]) {
+        self.looks += 1;
         for sample in look {
             if sample.lost {
                 self.profile.lost.add(LostReason::Inconsistent, weight.into());
@@ -97,6 +100,11 @@ impl Recorder {
                 self.profile.threads[*thread].name = Some(name);
             }
         }
+    }
+
+    /// How often it was looked at the threads.
+    pub fn looks(&self) -> u64 {
+        self.looks
     }
 
     /// Samples so far, by weight.
