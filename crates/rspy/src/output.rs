@@ -48,8 +48,9 @@ impl Output {
 
     /// The file, to be written from its beginning.
     pub fn begin(&self) -> io::Result<&File> {
-        // A pipe or a device has nothing that could go.
-        if self.file.metadata()?.is_file() {
+        // A pipe or a device has nothing that could go, and what others wrote to the
+        // same stdout stays.
+        if self.file.metadata()?.is_file() && !self.is_stdout() {
             self.file.set_len(0)?;
         }
         Ok(&self.file)
