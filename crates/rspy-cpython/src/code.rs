@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rspy_process::{Address, Batch, Memory};
+use rspy_process::{Address, Batch, Limited, Memory};
 
 use crate::layout::{Bytecode, Layout, LineEncoding};
 use crate::lines::{Location, location};
@@ -17,6 +17,10 @@ use crate::text::{self, ValueError};
 /// Largest line table that is read, in bytes. CPython's longest in its own
 /// library has some 100 KB.
 const MAX_LINE_TABLE: usize = 16 << 20;
+
+/// Most that is read of the code objects in one stack that were not known before, in
+/// bytes. What is left then is said to be unreadable.
+const MAX_NEW: u64 = 512 << 20;
 
 /// How much of each name and of the line table is read to identify a code
 /// object, in bytes: the structure with its length, and the beginning of the text.
@@ -109,6 +113,7 @@ impl CodeCache {
             }
         }
         memory.read_many(&mut probes);
+        let limited = &Limited::new(memory, MAX_NEW);
         let resolved = addresses
             .iter()
             .enumerate()
@@ -120,7 +125,7 @@ impl CodeCache {
                 {
                     return Ok(cached.info.clone());
                 }
-                let info = Arc::new(read(memory, layout, *address, head)?);
+                let info = Arc::new(read(limited, layout, *address, head)?);
                 let signature = self.signature.as_slice().into();
                 self.known.insert(*address, Cached { signature, info: info.clone() });
                 Ok(info)

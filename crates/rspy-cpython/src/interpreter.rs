@@ -2,6 +2,7 @@
 
 use rspy_process::{Address, Memory, ReadError};
 
+use crate::frames::Loops;
 use crate::layout::{CurrentFrame, Gil, Layout};
 
 /// More interpreters than any process has.
@@ -153,12 +154,13 @@ pub fn threads_of(
     let first = into.len();
     let mut bytes = vec![0; thread.len];
     let mut at = layout.interpreter.threads_head.read(memory, interpreter)?;
+    let mut loops = Loops::default();
     while !at.is_null() && into.len() - first < MAX_THREADS {
         memory.read(at, &mut bytes)?;
         let fault = ReadError::Fault { at, len: thread.len };
         // A thread state that was freed while we walked may point anywhere: one
-        // that does not name its interpreter ends the walk.
-        if thread.interp.get(&bytes) != Some(interpreter) {
+        // that does not name its interpreter ends the walk, or one that was there before.
+        if loops.closes(at) || thread.interp.get(&bytes) != Some(interpreter) {
             return Err(fault);
         }
         into.push(ThreadState {

@@ -1,2 +1,3 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rspy_fuzz::images::run(data));
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rspy_tests::fuzz::images::run(data));

@@ -1,2 +1,3 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rspy_fuzz::processes::run(data));
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rspy_tests::fuzz::processes::run(data));

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use rspy_process::elf::{ElfError, Image};
 use rspy_process::maps::{LoadedFile, Mapping, loaded_files};
-use rspy_process::{Address, Memory, Process, ProcessError, ReadError};
+use rspy_process::{Address, Limited, Memory, Process, ProcessError, ReadError};
 
 use crate::interpreter::{self, GilState, ThreadState};
 use crate::layout::{Layout, LayoutError, Roots};
@@ -36,6 +36,9 @@ const DEBUG_ONLY: &str = "_Py_NegativeRefcount";
 
 /// What `_Py_DebugOffsets` begins with (3.13 and later).
 const COOKIE: &[u8; 8] = b"xdebugpy";
+
+/// Most that is read for the names of threads, in bytes: a thread takes some thousands.
+const MAX_NAMES: u64 = 512 << 20;
 
 /// Why no interpreter was found in a process.
 #[derive(Debug, thiserror::Error)]
@@ -131,16 +134,12 @@ impl Attached {
             // What is named is sure and cheap; the search is neither.
             for by_name in [true, false] {
                 for candidate in &candidates {
-                    let outcome_here = match by_name {
-                        true => named(memory, candidate),
-                        false => searched(memory, candidate, &maps),
-                    };
-                    match outcome_here {
-                        Ok(Some((layout, roots))) => {
-                            let binary = candidate.file.path.clone();
-                            let (pid, version, abi) = (process.pid(), layout.version, layout.abi);
-                            tracing::info!(pid, %version, %abi, ?binary, by_name, "found the interpreter");
-                            return Ok(Attached { layout, binary, roots, thread_ids: ThreadIds::default() });
+                    match candidate.interpreter(memory, &maps, by_name) {
+                        Ok(Some(attached)) => {
+                            let (version, abi, binary) =
+                                (attached.version(), attached.abi(), &attached.binary);
+                            tracing::info!(pid = process.pid(), %version, %abi, ?binary, by_name, "found the interpreter");
+                            return Ok(attached);
                         }
                         Ok(None) => {}
                         Err(error) => {
@@ -157,6 +156,27 @@ impl Attached {
             Err(error @ (ReadError::Denied | ReadError::Gone)) => Err(error.into()),
             _ => Err(outcome),
         }
+    }
+
+    /// The interpreter in one image that lies in `memory`: what
+    /// [`find_in`](Attached::find_in) does with every image of a live process. `maps` is
+    /// all that is mapped there, `image` what is known of `file`.
+    pub fn find_in_image(
+        memory: &impl Memory,
+        maps: &[Mapping],
+        file: &LoadedFile,
+        image: Image,
+    ) -> Result<Attached, FindError> {
+        let candidate = Candidate { file, image };
+        let mut outcome = FindError::NotPython { executable: file.path.clone() };
+        for by_name in [true, false] {
+            match candidate.interpreter(memory, maps, by_name) {
+                Ok(Some(attached)) => return Ok(attached),
+                Ok(None) => {}
+                Err(error) => outcome = more_telling(outcome, error),
+            }
+        }
+        Err(outcome)
     }
 
     /// Its version.
@@ -197,6 +217,7 @@ impl Attached {
     /// Names of threads by id (`threading.get_ident()`), of all interpreters. What
     /// cannot be read is left out.
     pub fn thread_names(&self, memory: &impl Memory) -> HashMap<u64, String> {
+        let memory = &Limited::new(memory, MAX_NAMES);
         let interpreters = self.interpreters(memory).unwrap_or_default();
         // A thread's name in the main interpreter is the one its program gave it.
         let names = interpreters
@@ -214,6 +235,24 @@ impl Attached {
         threads: &[ThreadState],
     ) -> Vec<Option<u32>> {
         self.thread_ids.resolve(process, memory, threads)
+    }
+}
+
+impl Candidate<'_> {
+    /// The interpreter in it: the one that names lead to, or the one that a search finds.
+    fn interpreter(
+        &self,
+        memory: &impl Memory,
+        maps: &[Mapping],
+        by_name: bool,
+    ) -> Result<Option<Attached>, FindError> {
+        let found = if by_name { named(memory, self)? } else { searched(memory, self, maps)? };
+        Ok(found.map(|(layout, roots)| Attached {
+            layout,
+            binary: self.file.path.clone(),
+            roots,
+            thread_ids: ThreadIds::default(),
+        }))
     }
 }
 

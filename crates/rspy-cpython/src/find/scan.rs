@@ -1,9 +1,11 @@
 //! Searching the writable memory of an image, for interpreters whose symbols
 //! were stripped.
 
+use std::collections::HashSet;
+
 use rspy_process::elf::Region;
 use rspy_process::maps::Mapping;
-use rspy_process::{Address, Batch, Memory, ReadError, word};
+use rspy_process::{Address, Batch, Limited, Memory, ReadError, word};
 
 use super::validate;
 use crate::layout::Layout;
@@ -13,6 +15,8 @@ use crate::version::Version;
 const MAX_SEARCHED: u64 = 256 << 20;
 /// Read at once, in bytes.
 const BLOCK: usize = 1 << 20;
+/// Most that is read to prove candidates, in bytes.
+const MAX_PROVED: u64 = 2 << 30;
 /// Longest text that is looked for: `Py_GetVersion`'s buffer.
 const OVERLAP: usize = 320;
 
@@ -50,7 +54,7 @@ fn read_pages(memory: &impl Memory, start: Address, bytes: &mut [u8]) -> bool {
     let mut any = false;
     let mut at = 0;
     while at < bytes.len() {
-        let page_end = 4096 - (start.0 as usize + at) % 4096;
+        let page_end = 4096 - (start.0 as usize % 4096 + at) % 4096;
         let end = (at + page_end).min(bytes.len());
         match memory.read(start.offset(at as u64), &mut bytes[at..end]) {
             Ok(()) => any = true,
@@ -61,10 +65,15 @@ fn read_pages(memory: &impl Memory, start: Address, bytes: &mut [u8]) -> bool {
     any
 }
 
+/// How far it is from `start` to the next multiple of 8.
+fn to_next_word(start: Address) -> usize {
+    (start.0.wrapping_neg() % 8) as usize
+}
+
 /// The first 8-aligned place that holds `wanted`.
 pub(super) fn find_bytes(memory: &impl Memory, regions: &[Region], wanted: &[u8; 8]) -> Option<Address> {
     blocks(memory, regions, |start, bytes| {
-        let skip = (start.0.next_multiple_of(8) - start.0) as usize;
+        let skip = to_next_word(start);
         let words = bytes.get(skip..)?.chunks_exact(8);
         let index = { words }.position(|word| word == wanted)?;
         Some(start.offset((skip + index * 8) as u64))
@@ -74,7 +83,7 @@ pub(super) fn find_bytes(memory: &impl Memory, regions: &[Region], wanted: &[u8;
 /// The version in the text that `Py_GetVersion` made: `3.8.18 (default, …) [GCC …]`.
 pub(super) fn find_version_text(memory: &impl Memory, regions: &[Region]) -> Option<Version> {
     blocks(memory, regions, |start, bytes| {
-        let skip = (start.0.next_multiple_of(8) - start.0) as usize;
+        let skip = to_next_word(start);
         (skip..bytes.len().saturating_sub(16)).step_by(8).find_map(|at| {
             let text = &bytes[at..];
             if !matches!(text, [b'2' | b'3', b'.', b'0'..=b'9', ..]) {
@@ -100,40 +109,39 @@ pub(super) fn find_interpreters(
     regions: &[Region],
     maps: &[Mapping],
 ) -> Result<Option<Address>, ReadError> {
-    // (variable, interpreter)
-    let mut candidates: Vec<(Address, Address)> = Vec::new();
-    blocks(memory, regions, |start, bytes| {
+    let limited = &Limited::new(memory, MAX_PROVED);
+    // Interpreters that were none: more than one variable can point to the same.
+    let mut tried = HashSet::new();
+    let found = blocks(memory, regions, |start, bytes| {
+        // (variable, interpreter)
+        let mut candidates: Vec<(Address, Address)> = Vec::new();
         for at in (0..bytes.len().min(BLOCK)).step_by(8) {
             let value = Address(word(bytes, at, 8).unwrap_or(0));
             if value.is_plausible() && value.0.is_multiple_of(8) && is_writable(maps, value) {
                 candidates.push((start.offset(at as u64), value));
             }
         }
-        None::<()>
+        let heads =
+            follow(memory, candidates.iter().map(|(_, interp)| layout.interpreter.threads_head.of(*interp)));
+        let mut threads = Vec::new();
+        for (candidate, head) in candidates.into_iter().zip(heads) {
+            if let Some(thread) = head
+                && thread.is_plausible()
+                && thread.0.is_multiple_of(8)
+            {
+                threads.push((candidate.0, candidate.1, thread));
+            }
+        }
+        let owners = follow(memory, threads.iter().map(|(.., thread)| layout.thread.interp.of(*thread)));
+        let plausible = threads.into_iter().zip(owners);
+        plausible
+            .filter(|((_, interpreter, _), owner)| *owner == Some(*interpreter))
+            .find(|((variable, interpreter, _), _)| {
+                tried.insert(*interpreter) && validate::chain(limited, layout, *variable).is_ok()
+            })
+            .map(|((variable, ..), _)| variable)
     });
-    let heads =
-        follow(memory, candidates.iter().map(|(_, interp)| layout.interpreter.threads_head.of(*interp)));
-    let mut threads = Vec::new();
-    for (candidate, head) in candidates.into_iter().zip(heads) {
-        if let Some(thread) = head
-            && thread.is_plausible()
-            && thread.0.is_multiple_of(8)
-        {
-            threads.push((candidate.0, candidate.1, thread));
-        }
-    }
-    let owners = follow(memory, threads.iter().map(|(.., thread)| layout.thread.interp.of(*thread)));
-    let plausible = threads
-        .iter()
-        .zip(owners)
-        .filter(|((_, interpreter, _), owner)| *owner == Some(*interpreter))
-        .map(|((variable, ..), _)| *variable);
-    for variable in plausible {
-        if validate::chain(memory, layout, variable).is_ok() {
-            return Ok(Some(variable));
-        }
-    }
-    Ok(None)
+    Ok(found)
 }
 
 /// Reads one pointer at each address, batch by batch.

@@ -1,6 +1,6 @@
 //! Whether the chain from a root holds: the proof that a layout fits a target.
 
-use rspy_process::{Address, Memory};
+use rspy_process::{Address, Limited, Memory};
 
 use crate::code::is_code;
 use crate::frames::{ChainEnd, FrameChain, FrameKind};
@@ -11,6 +11,8 @@ use crate::text::type_name;
 /// How often a running target's frames are read before they count as wrong: a
 /// chain that changes while it is read need not make sense.
 const TRIES: usize = 50;
+/// Most that is read to prove one layout, in bytes.
+const MAX_READ: u64 = 1 << 30;
 
 /// How a chain does not hold.
 pub(super) enum Broken {
@@ -23,6 +25,7 @@ pub(super) enum Broken {
 /// Follows the chain: interpreters, thread states that point back to their
 /// interpreter, `sys.modules`, the outermost frame of each thread and its code.
 pub(super) fn chain(memory: &impl Memory, layout: &Layout, head: Address) -> Result<(), Broken> {
+    let memory = &Limited::new(memory, MAX_READ);
     let found = interpreters(memory, layout, head)
         .map_err(|_| Broken::Wrong("the list of interpreters leads outside the memory"))?;
     let Some(main) = found.first() else { return Err(Broken::NotReady) };

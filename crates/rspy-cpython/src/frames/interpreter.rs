@@ -19,6 +19,10 @@ const MAX_LOOPS: usize = 4;
 /// Largest chunk that is copied. Chunks are 16 KiB unless one frame needs more.
 const MAX_CHUNK: u64 = 16 << 20;
 
+/// Most that is copied of one thread's chunks, in bytes: the longest chains take less.
+/// Frames beyond it are read one by one.
+const MAX_COPIED: usize = 64 << 20;
+
 /// Copies of data-stack chunks.
 #[derive(Default)]
 pub(super) struct Chunks {
@@ -61,6 +65,9 @@ impl Chunks {
             return None;
         }
         let start = self.bytes.len();
+        if start + size as usize > MAX_COPIED {
+            return None;
+        }
         self.bytes.resize(start + size as usize, 0);
         if memory.read(at, &mut self.bytes[start..]).is_err() {
             self.bytes.truncate(start);

@@ -67,11 +67,11 @@ pub enum ChainEnd {
     Broken,
 }
 
-/// Notices when a chain comes back to a frame it has passed (Brent's algorithm), so
+/// Notices when a chain comes back to what it has passed (Brent's algorithm), so
 /// that one which is no chain costs a few reads, not [`MAX_FRAMES`]: the target may
 /// stand still meanwhile.
 #[derive(Default)]
-struct Loops {
+pub(crate) struct Loops {
     marked: Address,
     since_mark: usize,
     next_mark: usize,
@@ -79,7 +79,7 @@ struct Loops {
 
 impl Loops {
     /// Whether `at` closes a loop.
-    fn closes(&mut self, at: Address) -> bool {
+    pub(crate) fn closes(&mut self, at: Address) -> bool {
         if at == self.marked {
             return true;
         }

@@ -11,6 +11,10 @@ use super::{
 };
 use crate::version::{Abi, Version};
 
+/// No member of interest lies beyond this, in any structure but the interpreter's and the
+/// runtime's. As much is read of each of a stack's code objects: it must not be large.
+const LONGEST: usize = 2048;
+
 impl Layout {
     /// Checks a table and types it.
     pub fn from_table(table: Table, version: Version, abi: Abi) -> Result<Layout, LayoutError> {
@@ -289,7 +293,7 @@ fn text(t: &Table) -> Result<Text, LayoutError> {
 /// How much of a structure has to be read for all its members.
 fn longest(ends: &[usize], section: &'static str) -> Result<usize, LayoutError> {
     match ends.iter().max() {
-        Some(len) if *len <= 1 << 16 => Ok(*len),
+        Some(len) if *len <= LONGEST => Ok(*len),
         _ => Err(LayoutError::Missing { section, name: "a believable offset" }),
     }
 }

@@ -2,6 +2,7 @@
 //! variants that are laid over them.
 
 use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
 use serde::Deserialize;
 
@@ -20,11 +21,32 @@ type Section = BTreeMap<String, u64>;
 
 #[derive(Deserialize)]
 struct File {
+    #[serde(rename = "version")]
+    _version: Option<String>,
+    #[serde(rename = "patch")]
+    _patch: Option<u8>,
     rules: BTreeMap<String, toml::Value>,
     #[serde(default)]
     variant: Vec<Variant>,
     #[serde(flatten)]
-    sections: BTreeMap<String, toml::Value>,
+    sections: BTreeMap<String, Section>,
+}
+
+impl File {
+    fn parse(text: &str) -> Result<File, LayoutError> {
+        toml::from_str(text).map_err(|error| LayoutError::Damaged(error.message().to_owned()))
+    }
+
+    /// The file of this version, parsed when it is first asked for: that takes longer than
+    /// all else of attaching, which can ask for one file several times.
+    fn of(version: Version) -> Option<&'static Result<File, LayoutError>> {
+        static PARSED: LazyLock<Vec<OnceLock<Result<File, LayoutError>>>> =
+            LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
+        let name = format!("{}.{}", version.major, version.minor);
+        let mut files = FILES.iter().zip(PARSED.iter());
+        let ((_, text), parsed) = files.find(|((known, _), _)| *known == name)?;
+        Some(parsed.get_or_init(|| File::parse(text)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -58,36 +80,31 @@ pub struct Table {
 impl Table {
     /// The table for this version and ABI.
     pub fn of(version: Version, abi: Abi) -> Result<Table, LayoutError> {
-        let name = format!("{}.{}", version.major, version.minor);
-        let (_, text) = FILES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or(LayoutError::UnknownVersion { version, known: known_versions() })?;
-        Table::parse(text, version, abi)
+        match File::of(version) {
+            Some(Ok(file)) => Ok(Table::laid_over(file, version, abi)),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(LayoutError::UnknownVersion { version, known: known_versions() }),
+        }
     }
 
     /// The table that a file of this text is for this version and ABI.
     pub fn parse(text: &str, version: Version, abi: Abi) -> Result<Table, LayoutError> {
-        let damaged = |error: toml::de::Error| LayoutError::Damaged(error.message().to_owned());
-        let file: File = toml::from_str(text).map_err(damaged)?;
-        let mut sections = BTreeMap::new();
-        for (name, value) in file.sections {
-            // "version" and "patch" stand beside the sections.
-            if value.is_table() {
-                sections.insert(name, value.try_into().map_err(damaged)?);
-            }
-        }
+        Ok(Table::laid_over(&File::parse(text)?, version, abi))
+    }
+
+    fn laid_over(file: &File, version: Version, abi: Abi) -> Table {
         let letters = abi.to_string();
         let has_abi =
             letters.is_empty() || file.variant.iter().any(|v| v.abi.as_deref() == Some(letters.as_str()));
-        let mut table = Table { rules: file.rules, sections, has_abi };
-        for variant in file.variant.into_iter().filter(|variant| variant.applies(version, abi)) {
-            table.rules.extend(variant.rules);
-            for (section, fields) in variant.sections {
-                table.sections.entry(section).or_default().extend(fields);
+        let mut table = Table { rules: file.rules.clone(), sections: file.sections.clone(), has_abi };
+        for variant in file.variant.iter().filter(|variant| variant.applies(version, abi)) {
+            table.rules.extend(variant.rules.clone());
+            for (section, fields) in &variant.sections {
+                let fields = fields.iter().map(|(name, number)| (name.clone(), *number));
+                table.sections.entry(section.clone()).or_default().extend(fields);
             }
         }
-        Ok(table)
+        table
     }
 
     /// Whether the file says anything of this ABI: else the table is that of the

@@ -2,7 +2,8 @@
 //!
 //! Each module has a function `run` that takes any bytes for its input and panics where rspy does something it
 //! must not: panic itself, read or allocate without bound, or give a wrong answer. libFuzzer calls them
-//! (`fuzz_targets/`), and so does a test on stable Rust with the inputs that are kept (`corpus/`, `regressions/`).
+//! (`tests/fuzz/fuzz_targets`), and so does a test on stable Rust with the inputs that are kept (`tests/fuzz/corpus`,
+//! `tests/fuzz/regressions`).
 //!
 //! - [`lines`]: line tables
 //! - [`layouts`]: layout tables and `_Py_DebugOffsets`
@@ -11,7 +12,6 @@
 //! - [`processes`]: whole processes, from the roots to the lines
 //!
 //! [`memory`] is what they read: made-up, and counting.
-#![forbid(unsafe_code)]
 
 pub mod images;
 pub mod layouts;
@@ -20,8 +20,11 @@ pub mod memory;
 pub mod processes;
 pub mod values;
 
-/// The targets by name, as they are called in `fuzz_targets/`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What is called with an input.
+pub type Target = fn(&[u8]);
+
+/// The targets by name, as they are called in `tests/fuzz`.
+pub const TARGETS: &[(&str, Target)] = &[
     ("images", images::run),
     ("layouts", layouts::run),
     ("lines", lines::run),

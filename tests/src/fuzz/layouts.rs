@@ -8,7 +8,7 @@ use rspy_cpython::layout::{Layout, LayoutError, Table};
 use rspy_cpython::{Abi, Version, stack, text, values};
 use rspy_process::Address;
 
-use crate::memory::{Limits, Synthetic};
+use crate::fuzz::memory::{Limits, Synthetic};
 
 const LIMITS: Limits = Limits { reads: 1 << 20, bytes: 1 << 30 };
 /// Where the made-up memory begins.

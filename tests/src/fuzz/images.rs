@@ -5,11 +5,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use rspy_process::Address;
 use rspy_process::elf::{Image, from_file, from_memory, is_image_of};
 use rspy_process::maps::{LoadedFile, loaded_files, parse};
-use rspy_process::Address;
 
-use crate::memory::{Limits, Synthetic};
+use crate::fuzz::memory::{Limits, Synthetic};
 
 const LIMITS: Limits = Limits { reads: 1 << 20, bytes: 8 << 30 };
 const BASE: u64 = 0x5555_0000_0000;
@@ -66,7 +66,7 @@ fn check(image: &Image) {
 fn maps(text: &[u8]) {
     let maps = parse(text);
     for mapping in &maps {
-        assert!(mapping.len() > 0 && !mapping.is_empty() && mapping.contains(mapping.start));
+        assert!(!mapping.is_empty() && mapping.contains(mapping.start));
     }
     let files = loaded_files(&maps);
     let mapped: usize = files.iter().map(|file| file.mappings.len()).sum();
@@ -87,12 +87,18 @@ fn with_debug_data(content: &[u8]) -> Vec<u8> {
     words(&mut file, &[(2, 3), (2, 62), (4, 1), (8, 0), (8, program_at), (8, sections_at), (4, 0), (2, 64)]);
     words(&mut file, &[(2, 56), (2, 1), (2, 64), (2, 3), (2, 2)]);
     // PT_LOAD of everything.
-    words(&mut file, &[(4, 1), (4, 4), (8, 0), (8, 0), (8, 0), (8, sections_at), (8, sections_at), (8, 4096)]);
+    words(
+        &mut file,
+        &[(4, 1), (4, 4), (8, 0), (8, 0), (8, 0), (8, sections_at), (8, sections_at), (8, 4096)],
+    );
     file.extend(NAMES);
     file.extend(content);
     file.extend([0; 64]);
     for (name, at, len) in [(1, content_at, content.len() as u64), (16, names_at, NAMES.len() as u64)] {
-        words(&mut file, &[(4, name), (4, 1), (8, 0), (8, 0), (8, at), (8, len), (4, 0), (4, 0), (8, 1), (8, 0)]);
+        words(
+            &mut file,
+            &[(4, name), (4, 1), (8, 0), (8, 0), (8, at), (8, len), (4, 0), (4, 0), (8, 1), (8, 0)],
+        );
     }
     file
 }

@@ -1,3 +1,0 @@
-//! Stub
-/// x
-pub fn run(_: &[u8]) {}
