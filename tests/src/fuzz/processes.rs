@@ -15,6 +15,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use rspy_cpython::code::CodeCache;
 use rspy_cpython::frames::{ChainEnd, FrameChain};
 use rspy_cpython::interpreter::GilState;
+use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::{Frame, resolve};
 use rspy_cpython::{Attached, FindError, Version};
 use rspy_process::Address;
@@ -31,6 +32,9 @@ const RUNTIME: Address = Address(0x5555_5555_0000);
 /// A process is some 30 KB, in which a few thousand different words lie; of four threads, each could lead through
 /// all of them.
 const LIMITS: Limits = Limits { reads: 1 << 20, bytes: 1 << 30 };
+
+/// How long the text of a variable's value may be.
+const TEXT: usize = 100;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -121,7 +125,9 @@ fn look(attached: &Attached, memory: &Synthetic) {
         let _ = thread.datastack_chunk(memory, &attached.layout);
         let end = chain.read(memory, &attached.layout, &thread);
         assert!(end != ChainEnd::Broken || chain.frames.is_empty(), "a broken chain has frames");
-        for frame in resolve(memory, &attached.layout, &mut codes, &chain.frames) {
+        let mut frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
+        LocalsReader::new(memory, &attached.layout, TEXT).read(&mut frames);
+        for frame in frames {
             frame.location();
         }
     }
@@ -139,7 +145,8 @@ fn compare(attached: &Attached, process: &Process) {
         assert_eq!((thread.thread_id, thread.address), (stack.thread_id, stack.address), "{version:?}");
         let end = chain.read(memory, &attached.layout, thread);
         assert_eq!((end, chain.is_cut), (ChainEnd::Root, false), "{version:?}");
-        let frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
+        let mut frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
+        LocalsReader::new(memory, &attached.layout, TEXT).read(&mut frames);
         let lines: Vec<Line> = frames.iter().map(seen).collect();
         assert_eq!(lines, stack.lines, "{version:?}");
     }
@@ -155,12 +162,18 @@ fn compare(attached: &Attached, process: &Process) {
 
 fn seen(frame: &Frame) -> Line {
     match frame {
-        Frame::Python { code, .. } => Line {
-            name: code.name.to_string(),
-            filename: code.filename.to_string(),
-            line: frame.location().line,
-        },
-        Frame::Unknown(error) => Line { name: error.to_string(), filename: String::new(), line: None },
+        Frame::Python { code, locals, .. } => {
+            let locals = locals.iter().flatten();
+            Line {
+                name: code.name.to_string(),
+                filename: code.filename.to_string(),
+                line: frame.location().line,
+                variables: locals
+                    .map(|local| (local.name.clone(), local.value.to_string(), local.is_argument))
+                    .collect(),
+            }
+        }
+        Frame::Unknown(error) => panic!("{error}"),
     }
 }
 

@@ -1,11 +1,12 @@
-//! Strings, integers, dicts, attributes, types' names: in any memory, by the layout of any version.
+//! Strings, integers, dicts, attributes, types' names, and any value as text: in any memory, by the layout of any
+//! version.
 
 use std::cell::OnceCell;
 
 use arbitrary::{Arbitrary, Unstructured};
 use rspy_cpython::layout::{Layout, known_versions};
 use rspy_cpython::text::{MAX_TEXT, string, type_name};
-use rspy_cpython::values::{attribute, integer, items};
+use rspy_cpython::values::{Value, ValueReader, attribute, integer, items};
 use rspy_cpython::{Abi, Version};
 use rspy_process::Address;
 
@@ -21,6 +22,8 @@ struct Input<'a> {
     layout: u8,
     /// Where what is read begins, in words.
     start: u8,
+    /// How long the text of a value may be.
+    limit: u8,
     /// Pointers between places in memory, in words: chance alone would never make one.
     pointers: Vec<(u8, u8)>,
     bytes: &'a [u8],
@@ -41,7 +44,9 @@ pub fn run(data: &[u8]) {
     LAYOUTS.with(|layouts| {
         let layouts = layouts.get_or_init(layouts_of_all);
         let layout = &layouts[usize::from(input.layout) % layouts.len()];
-        read(&memory, layout, Address(BASE + u64::from(input.start) * 8));
+        let at = Address(BASE + u64::from(input.start) * 8);
+        read(&memory, layout, at);
+        value(&memory, layout, at, input.limit.into());
     });
 }
 
@@ -71,4 +76,23 @@ fn read(memory: &Synthetic, layout: &Layout, at: Address) {
         }
     }
     let _ = attribute(memory, layout, at, "_name");
+}
+
+/// Objects can hold each other many times over; what is shown of them is as long as it may be, not longer.
+fn value(memory: &Synthetic, layout: &Layout, at: Address, limit: usize) {
+    let value = ValueReader::new(memory, layout, limit).value(at);
+    // A byte can become ten (`\U0010ffff`), and an object has at least its type and address.
+    let len = value.to_string().len();
+    assert!(len <= 10 * limit + 400, "{len} bytes where {limit} were allowed: {value}");
+    assert!(depth(&value) <= limit, "containers of which nothing is shown");
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Sequence { items, .. } => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Dict { items, .. } => {
+            1 + items.iter().map(|(key, value)| depth(key).max(depth(value))).max().unwrap_or(0)
+        }
+        _ => 0,
+    }
 }

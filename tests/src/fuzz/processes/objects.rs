@@ -3,14 +3,30 @@
 use rspy_process::Address;
 
 use super::image::{Image, Kind};
-use super::shape::{Bytecode, Dict, Shape, Values, object};
+use super::shape::{Bytecode, Dict, Shape, Values, Variables, object};
 
 /// Units of bytecode in each function; each of them is on a line of its own.
 pub const UNITS: u64 = 6;
+/// The variables of each function: the first one is an argument, the last one is never bound.
+pub const VARIABLES: [&str; 3] = ["self", "größe", "unbound"];
+/// `CO_FAST_LOCAL`.
+const LOCAL: u8 = 0x20;
 /// `Py_TPFLAGS_INLINE_VALUES`.
 const INLINE_VALUES: u64 = 1 << 2;
 /// `Py_TPFLAGS_MANAGED_DICT`.
 const MANAGED_DICT: u64 = 1 << 4;
+
+/// `Py_TPFLAGS_HEAPTYPE`.
+const HEAP_TYPE: u64 = 1 << 9;
+/// `Py_TPFLAGS_LONG_SUBCLASS` and so on.
+const LONG_SUBCLASS: u64 = 1 << 24;
+const TUPLE_SUBCLASS: u64 = 1 << 26;
+const BYTES_SUBCLASS: u64 = 1 << 27;
+const UNICODE_SUBCLASS: u64 = 1 << 28;
+const DICT_SUBCLASS: u64 = 1 << 29;
+const TYPE_SUBCLASS: u64 = 1 << 31;
+/// `CO_OPTIMIZED`.
+const OPTIMIZED: u64 = 1;
 
 /// The types of the objects that are written.
 struct Types {
@@ -19,6 +35,7 @@ struct Types {
     bytes: Address,
     int: Address,
     dict: Address,
+    tuple: Address,
     module: Address,
     thread: Address,
 }
@@ -43,21 +60,27 @@ impl<'s> Objects<'s> {
     pub fn new(shape: &'s Shape, data: usize) -> Objects<'s> {
         let mut image = Image::new();
         image.reserve(Kind::Data, data);
-        let mut named = |name: &str| {
+        // A type is one because its own type has this flag.
+        let metatype = image.reserve(Kind::Heap, object::TP_FLAGS as usize + 8);
+        image.word(metatype.offset(object::TP_FLAGS), TYPE_SUBCLASS);
+        let mut named = |name: &str, flags: u64| {
             let at = image.reserve(Kind::Heap, shape.cached_keys as usize + 8);
+            image.word(at.offset(object::TYPE), metatype.0);
+            image.word(at.offset(object::TP_FLAGS), flags);
             let text = image.reserve(Kind::Heap, name.len() + 1);
             image.write(text, name.as_bytes());
             image.word(at.offset(object::TP_NAME), text.0);
             at
         };
         let types = Types {
-            code: named("code"),
-            str: named("str"),
-            bytes: named("bytes"),
-            int: named("int"),
-            dict: named("dict"),
-            module: named("module"),
-            thread: named("Thread"),
+            code: named("code", 0),
+            str: named("str", UNICODE_SUBCLASS),
+            bytes: named("bytes", BYTES_SUBCLASS),
+            int: named("int", LONG_SUBCLASS),
+            dict: named("dict", DICT_SUBCLASS),
+            tuple: named("tuple", TUPLE_SUBCLASS),
+            module: named("module", 0),
+            thread: named("Thread", 0),
         };
         let mut objects = Objects { image, shape, types };
         objects.thread_type();
@@ -72,7 +95,7 @@ impl<'s> Objects<'s> {
         };
         let at = self.types.thread;
         self.image.word(at.offset(object::TP_BASICSIZE), 16);
-        self.image.word(at.offset(object::TP_FLAGS), flags);
+        self.image.word(at.offset(object::TP_FLAGS), flags | HEAP_TYPE);
         self.image.word(at.offset(object::TP_DICTOFFSET), dictoffset);
         if flags != 0 {
             let keys = ["_target", "_name", "_args"].map(|key| (self.str(key), Address::NULL));
@@ -125,6 +148,17 @@ impl<'s> Objects<'s> {
         self.image.word(at.offset(object::SIZE), size);
         for (index, digit) in digits.into_iter().enumerate() {
             self.image.put(at.offset(object::INT_DIGITS + index as u64 * 4), 4, digit);
+        }
+        at
+    }
+
+    /// A `tuple`.
+    pub fn tuple(&mut self, items: &[Address]) -> Address {
+        let start = self.shape.tuple_items;
+        let at = self.object(self.types.tuple, start + items.len() as u64 * 8);
+        self.image.word(at.offset(object::SIZE), items.len() as u64);
+        for (index, item) in items.iter().enumerate() {
+            self.image.word(at.offset(start + index as u64 * 8), item.0);
         }
         at
     }
@@ -244,6 +278,9 @@ impl<'s> Objects<'s> {
             }
         };
         let table = self.bytes(&table);
+        let names = VARIABLES.map(|name| self.str(name));
+        let names = self.tuple(&names);
+        let (none, kinds) = (self.tuple(&[]), self.bytes(&[LOCAL; VARIABLES.len()]));
         let at = match shape.bytecode {
             Bytecode::Object { co_code } => {
                 let code = self.bytes(&instructions);
@@ -262,6 +299,19 @@ impl<'s> Objects<'s> {
         self.image.word(at.offset(shape.name), name.0);
         self.image.word(at.offset(shape.filename), filename.0);
         self.image.word(at.offset(shape.line_table), table.0);
+        self.image.put(at.offset(shape.flags), 4, OPTIMIZED);
+        self.image.put(at.offset(shape.argcount), 4, 1);
+        match shape.variables {
+            Variables::Apart { varnames, cellvars, freevars } => {
+                self.image.word(at.offset(varnames), names.0);
+                self.image.word(at.offset(cellvars), none.0);
+                self.image.word(at.offset(freevars), none.0);
+            }
+            Variables::Together { names: field, kinds: of } => {
+                self.image.word(at.offset(field), names.0);
+                self.image.word(at.offset(of), kinds.0);
+            }
+        }
         if let (Some(field), Some(qualname)) = (shape.qualname, qualname) {
             self.image.word(at.offset(field), qualname.0);
         }

@@ -4,7 +4,7 @@ use arbitrary::Arbitrary;
 use rspy_process::Address;
 
 use super::image::{Image, Kind};
-use super::objects::{Function, Objects, UNITS};
+use super::objects::{Function, Objects, UNITS, VARIABLES};
 use super::shape::{Bytecode, Current, SHAPES, Shape, cframe, chunk, gil};
 
 /// Most threads of a process, and most frames of a thread: a process stays small enough to be made often.
@@ -56,6 +56,8 @@ pub struct Line {
     pub name: String,
     pub filename: String,
     pub line: Option<u32>,
+    /// Names and values of variables, and which are arguments.
+    pub variables: Vec<(String, String, bool)>,
 }
 
 /// What should be seen of a thread.
@@ -250,6 +252,11 @@ fn frames(objects: &mut Objects, thread: Address, plan: &ThreadPlan, codes: &[Ad
         if let Some(field) = shape.frame.is_entry {
             objects.image.put(at.offset(field), 1, u64::from(is_entry));
         }
+        let number = 1_000_000_007 * u64::from(frame.unit);
+        let values = [objects.str("𝐱\n"), objects.int(number)];
+        for (index, value) in values.into_iter().enumerate() {
+            objects.image.word(at.offset(shape.frame.variables + index as u64 * 8), value.0);
+        }
         previous = at;
 
         // A frame that has not come to its first traceable unit is not shown, nor are the interpreter's own.
@@ -260,6 +267,10 @@ fn frames(objects: &mut Objects, thread: Address, plan: &ThreadPlan, codes: &[Ad
                 name: name.to_owned(),
                 filename: function.filename.to_owned(),
                 line: Some(function.first_line + unit as u32),
+                variables: vec![
+                    (VARIABLES[0].to_owned(), "\"𝐱\\n\"".to_owned(), true),
+                    (VARIABLES[1].to_owned(), number.to_string(), false),
+                ],
             });
         }
     }

@@ -15,6 +15,8 @@ pub struct Shape {
     pub values: Values,
     /// `ht_cached_keys` of `PyHeapTypeObject`.
     pub cached_keys: u64,
+    /// `ob_item` of a tuple.
+    pub tuple_items: u64,
     /// Whether the number of an int's digits is in `lv_tag`.
     pub has_lv_tag: bool,
     /// The members of `_Py_DebugOffsets` that are used, each with what it says.
@@ -74,6 +76,8 @@ pub struct Frame {
     pub shim: Option<u8>,
     /// Set in pointers to code objects.
     pub tag: u64,
+    /// Where the variables begin.
+    pub variables: u64,
     pub size: usize,
 }
 
@@ -84,7 +88,18 @@ pub struct Code {
     pub name: u64,
     pub qualname: Option<u64>,
     pub line_table: u64,
+    pub flags: u64,
+    pub argcount: u64,
     pub bytecode: Bytecode,
+    pub variables: Variables,
+}
+
+/// Where the names of variables are.
+pub enum Variables {
+    /// In three tuples.
+    Apart { varnames: u64, cellvars: u64, freevars: u64 },
+    /// In one tuple, with a byte string of what each is.
+    Together { names: u64, kinds: u64 },
 }
 
 /// Where the instructions are.
@@ -181,7 +196,8 @@ pub static SHAPES: [Shape; 4] = [
             is_entry: None,
             shim: None,
             tag: 0,
-            size: 368,
+            variables: 360,
+            size: 384,
         },
         code: Code {
             first_line: 40,
@@ -189,12 +205,16 @@ pub static SHAPES: [Shape; 4] = [
             name: 112,
             qualname: None,
             line_table: 120,
+            flags: 36,
+            argcount: 16,
+            variables: Variables::Apart { varnames: 72, cellvars: 80, freevars: 88 },
             bytecode: Bytecode::Object { co_code: 48 },
         },
         text: Text { ascii: 48, compact: 72 },
         dict: Dict::Numbers,
         values: Values::Dict,
         cached_keys: 872,
+        tuple_items: 24,
         has_lv_tag: false,
         debug_offsets: &[],
     },
@@ -220,6 +240,7 @@ pub static SHAPES: [Shape; 4] = [
             is_entry: Some(68),
             shim: None,
             tag: 0,
+            variables: 72,
             size: 96,
         },
         code: Code {
@@ -228,12 +249,16 @@ pub static SHAPES: [Shape; 4] = [
             name: 120,
             qualname: Some(128),
             line_table: 136,
+            flags: 48,
+            argcount: 56,
+            variables: Variables::Together { names: 96, kinds: 104 },
             bytecode: Bytecode::Inline { start: 184, first_traceable: 168 },
         },
         text: Text { ascii: 48, compact: 72 },
         dict: Dict::Logarithms,
         values: Values::Pointer,
         cached_keys: 872,
+        tuple_items: 24,
         has_lv_tag: false,
         debug_offsets: &[],
     },
@@ -266,6 +291,7 @@ pub static SHAPES: [Shape; 4] = [
             is_entry: None,
             shim: Some(3),
             tag: 0,
+            variables: 72,
             size: 96,
         },
         code: Code {
@@ -274,12 +300,16 @@ pub static SHAPES: [Shape; 4] = [
             name: 120,
             qualname: Some(128),
             line_table: 136,
+            flags: 48,
+            argcount: 52,
+            variables: Variables::Together { names: 96, kinds: 104 },
             bytecode: Bytecode::Inline { start: 200, first_traceable: 184 },
         },
         text: Text { ascii: 40, compact: 56 },
         dict: Dict::Logarithms,
         values: Values::Inline,
         cached_keys: 880,
+        tuple_items: 24,
         has_lv_tag: true,
         debug_offsets: &[
             // runtime_state: size, finalizing, interpreters_head
@@ -338,6 +368,10 @@ pub static SHAPES: [Shape; 4] = [
             (376, 24),
             (384, 88),
             (392, 168),
+            // tuple_object: size, ob_item, ob_size
+            (400, 32),
+            (408, 24),
+            (416, 16),
             // dict_object: size, ma_keys, ma_values
             (448, 48),
             (456, 32),
@@ -385,6 +419,7 @@ pub static SHAPES: [Shape; 4] = [
             is_entry: None,
             shim: Some(3),
             tag: 1,
+            variables: 80,
             size: 104,
         },
         code: Code {
@@ -393,12 +428,16 @@ pub static SHAPES: [Shape; 4] = [
             name: 120,
             qualname: Some(128),
             line_table: 136,
+            flags: 48,
+            argcount: 52,
+            variables: Variables::Together { names: 96, kinds: 104 },
             bytecode: Bytecode::Inline { start: 208, first_traceable: 192 },
         },
         text: Text { ascii: 40, compact: 56 },
         dict: Dict::Logarithms,
         values: Values::Inline,
         cached_keys: 888,
+        tuple_items: 32,
         has_lv_tag: true,
         debug_offsets: &[
             // runtime_state: size, finalizing, interpreters_head
@@ -468,6 +507,10 @@ pub static SHAPES: [Shape; 4] = [
             (520, 288),
             (528, 944),
             (536, 888),
+            // tuple_object: size, ob_item, ob_size
+            (544, 40),
+            (552, 32),
+            (560, 16),
             // dict_object: size, ma_keys, ma_values
             (624, 48),
             (632, 32),
