@@ -33,7 +33,7 @@ fn blocks<T>(
         let mut at = 0;
         while at < region.len && left > 0 {
             let len = (region.len - at).min(block.len() as u64) as usize;
-            let start = region.start.offset(at);
+            let Some(start) = region.start.0.checked_add(at).map(Address) else { break };
             let bytes = &mut block[..len];
             // Parts of a segment may have been protected or unmapped since: what
             // is readable up to there still counts.
