@@ -4,7 +4,7 @@
 //! class body they are in a dict. What is not bound is left out; a cell is followed to
 //! what it holds. A module's locals are its globals, and are not read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use rspy_process::{Address, Memory, word};
@@ -200,8 +200,12 @@ fn together<M: Memory>(
 /// place among the arguments, with what the cell holds.
 fn apart(locals: &[String], cells: &[String], free: &[String], arguments: usize) -> (Vec<Variable>, usize) {
     let mut variables = Vec::new();
+    // There can be thousands of each: they are not compared one by one.
+    let cell_of: HashMap<&String, usize> =
+        cells.iter().enumerate().map(|(cell, name)| (name, cell)).collect();
+    let known: HashSet<&String> = locals.iter().collect();
     for (index, name) in locals.iter().enumerate() {
-        let cell = cells.iter().position(|cell| cell == name);
+        let cell = cell_of.get(name).copied();
         variables.push(Variable {
             name: name.clone(),
             slot: cell.map_or(index, |cell| locals.len() + cell),
@@ -210,7 +214,7 @@ fn apart(locals: &[String], cells: &[String], free: &[String], arguments: usize)
         });
     }
     for (index, name) in cells.iter().chain(free).enumerate() {
-        if !locals.contains(name) {
+        if !known.contains(name) {
             let slot = locals.len() + index;
             variables.push(Variable { name: name.clone(), slot, is_argument: false, is_cell: true });
         }
