@@ -8,7 +8,7 @@ use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
 use rspy_cpython::interpreter::ThreadState;
 use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::{Frame, codes, place};
-use rspy_process::LiveMemory;
+use rspy_process::{Limited, LiveMemory};
 
 /// How a stack was kept from changing while it was read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Reader {
         memory: &LiveMemory,
         thread: &ThreadState,
         consistency: Consistency,
-        locals: Option<&mut LocalsReader<'_, LiveMemory>>,
+        locals: Option<&mut LocalsReader<'_, Limited<&LiveMemory>>>,
     ) -> Stack {
         let layout = &attached.layout;
         let with_locals = |mut frames: Vec<Frame>| {

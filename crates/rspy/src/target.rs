@@ -14,7 +14,7 @@ use rspy_cpython::stack::Frame;
 use rspy_cpython::{Attached, FindError};
 use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::{RunState, ThreadStat};
-use rspy_process::{LiveMemory, Process, ReadError};
+use rspy_process::{Limited, LiveMemory, Process, ReadError};
 
 use crate::reader::{Consistency, Reader};
 
@@ -27,6 +27,10 @@ const STOP_LIMIT: Duration = Duration::from_millis(250);
 /// run meanwhile. 2.7 hands the GIL on every hundred instructions: there, every
 /// second stop comes too late.
 const ROUNDS: usize = 24;
+
+/// Most that is read for the local variables of all threads, in bytes: they may stand
+/// still meanwhile. What is left then is said to be unreadable.
+const MAX_LOCALS: u64 = 2 << 30;
 
 /// Whether threads may be stopped.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -312,7 +316,8 @@ fn read(
     consistency: impl Fn(&Seen) -> Consistency,
 ) -> Vec<(usize, ThreadSample)> {
     let mut samples = Vec::new();
-    let mut locals = reader.locals.map(|limit| LocalsReader::new(memory, &attached.layout, limit));
+    let limited = Limited::new(memory, MAX_LOCALS);
+    let mut locals = reader.locals.map(|limit| LocalsReader::new(&limited, &attached.layout, limit));
     for thread in seen {
         let active = thread.run_state.map(|state| state == RunState::Running);
         if which == Which::Active && active == Some(false) {
