@@ -159,7 +159,7 @@ fn readme_records_a_real_program() -> Outcome {
     let command = readme.lines().map(str::trim).find(|line| line.starts_with("cargo run "));
     let command = command.ok_or("the README has no `cargo run`")?;
     let picture = workspace().join("profile.svg");
-    let output = Command::new("sh").args(["-c", command]).current_dir(workspace()).output()?;
+    let output = clean_command(Path::new("sh")).args(["-c", command]).current_dir(workspace()).output()?;
     let svg = fs::read_to_string(&picture).unwrap_or_default();
     // It is no part of the repository.
     let _ = fs::remove_file(&picture);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rspy_process::{Address, Batch, Limited, Memory};
 
+use crate::class_names::{self, Receiver};
 use crate::layout::{Bytecode, Layout, LineEncoding};
 use crate::lines::{Location, location};
 use crate::text::{self, ValueError};
@@ -44,6 +45,8 @@ pub struct CodeInfo {
     pub code_len: u64,
     /// First byte of bytecode after the instructions that set the frame up.
     pub first_traceable: u64,
+    /// Where its frames have what it is a method of, in versions without `co_qualname`.
+    pub(crate) receiver: Option<Receiver>,
     encoding: LineEncoding,
     line_table: Box<[u8]>,
 }
@@ -197,6 +200,7 @@ fn read(memory: &impl Memory, layout: &Layout, at: Address, head: &[u8]) -> Resu
         flags: code.flags.get(head).ok_or(unexpected)?,
         code_len: u64::try_from(code_len).map_err(|_| unexpected)?,
         first_traceable: u64::try_from(first_traceable).unwrap_or(0) * 2,
+        receiver: class_names::receiver(memory, layout, at),
         encoding: layout.lines,
         line_table: bytes_object(memory, layout, line_table_at)?.into(),
     })

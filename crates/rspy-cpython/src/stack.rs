@@ -1,6 +1,7 @@
 //! From raw frames to the frames a user knows: the interpreter's own and
 //! half-made ones hidden, each with its code and its place in it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rspy_process::{Address, Memory, ReadError};
@@ -27,6 +28,8 @@ pub enum Frame {
         /// Whether the interpreter was entered anew to run it: it is the thread's
         /// outermost, or stands on a frame of the interpreter's own (3.12 and later).
         is_shim_entry: bool,
+        /// The class it is a method of, once [`class_names`](crate::class_names) has read it.
+        class: Option<Box<str>>,
         /// Its variables, once a [`LocalsReader`](crate::locals::LocalsReader) has read them.
         locals: Option<Box<[Local]>>,
     },
@@ -35,6 +38,16 @@ pub enum Frame {
 }
 
 impl Frame {
+    /// What to call it: `co_qualname` where there is one, else `co_name`, with its class
+    /// if that is known.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Frame::Python { code, class: Some(class), .. } => format!("{class}.{}", code.name).into(),
+            Frame::Python { code, .. } => Cow::Borrowed(&code.name),
+            Frame::Unknown(_) => Cow::Borrowed("[unknown]"),
+        }
+    }
+
     /// Where in the source it is.
     pub fn location(&self) -> Location {
         match self {
@@ -88,7 +101,14 @@ pub fn place(
         };
         let offset = offset(memory, layout, frame, &code);
         let hidden = code.is_interpreters_own() || is_incomplete(frame, &code, offset);
-        (!hidden).then_some(Frame::Python { code, offset, raw: *frame, is_shim_entry, locals: None })
+        (!hidden).then_some(Frame::Python {
+            code,
+            offset,
+            raw: *frame,
+            is_shim_entry,
+            class: None,
+            locals: None,
+        })
     });
     let mut frames: Vec<Frame> = placed.collect();
     // A thread's outermost frame was entered anew, whether a shim shows it or not.

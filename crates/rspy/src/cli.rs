@@ -182,6 +182,11 @@ pub struct Record {
     /// Show columns beside line numbers (Python 3.11 and later): file.py:LINE:FIRST-LAST, counted from 1
     #[arg(long)]
     pub columns: bool,
+
+    /// Show the classes of methods up to Python 3.10, by what `self` or `cls` is bound to; from 3.11 on they
+    /// are shown in any case
+    #[arg(long)]
+    pub class_names: bool,
 }
 
 /// Options of `rspy top`.
@@ -267,6 +272,11 @@ pub struct Dump {
     /// Show columns beside line numbers (Python 3.11 and later): file.py:LINE:FIRST-LAST, counted from 1
     #[arg(long)]
     pub columns: bool,
+
+    /// Show the classes of methods up to Python 3.10, by what `self` or `cls` is bound to; from 3.11 on they
+    /// are shown in any case
+    #[arg(long)]
+    pub class_names: bool,
 }
 
 /// Options of `rspy completions`.

@@ -1,5 +1,6 @@
 //! `rspy dump`: every thread's stack, now.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ const LOCAL_LENGTH: usize = 128;
 pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let pid = options.pid.ok_or_else(|| Failure::new("No process was given.", "Give one with --pid PID."))?;
     let mut target = attach(pid, Pausing::nonblocking(options.nonblocking))?;
+    if options.class_names {
+        target.read_class_names();
+    }
     if options.locals > 0 {
         target.read_locals(usize::from(options.locals) * LOCAL_LENGTH);
     }
@@ -92,7 +96,7 @@ fn text(
                         true => &code.filename,
                         false => names.shorten(&target.process, &code.filename),
                     };
-                    write!(out, "    {} ({}", printable(&code.name), printable(file))?;
+                    write!(out, "    {} ({}", printable(&frame.name()), printable(file))?;
                     let location = frame.location();
                     match (location.line, columns_of(&location).filter(|_| options.columns)) {
                         (Some(line), Some(columns)) => writeln!(out, ":{line}:{columns})")?,
@@ -160,7 +164,7 @@ struct JsonThread<'t> {
 
 #[derive(Serialize)]
 struct JsonFrame<'t> {
-    name: &'t str,
+    name: Cow<'t, str>,
     filename: &'t str,
     module: Option<&'t str>,
     short_filename: String,
@@ -220,7 +224,7 @@ impl<'t> JsonThread<'t> {
         let known = if thread.lost { &[] } else { thread.frames.as_slice() };
         let frames = known.iter().map(|frame| match frame {
             Frame::Python { code, raw, is_shim_entry, locals, .. } => JsonFrame {
-                name: &code.name,
+                name: frame.name(),
                 filename: &code.filename,
                 module: None,
                 short_filename: names.shorten(&target.process, &code.filename).to_owned(),
@@ -231,7 +235,7 @@ impl<'t> JsonThread<'t> {
                 columns: JsonColumns::new(frame).filter(|_| columns),
             },
             Frame::Unknown(_) => JsonFrame {
-                name: "[unknown]",
+                name: frame.name(),
                 filename: "",
                 module: None,
                 short_filename: String::new(),

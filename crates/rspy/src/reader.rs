@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rspy_cpython::Attached;
+use rspy_cpython::class_names;
 use rspy_cpython::code::{CodeCache, CodeInfo};
 use rspy_cpython::frames::{ChainEnd, FrameChain, RawFrame};
 use rspy_cpython::interpreter::ThreadState;
@@ -26,6 +27,8 @@ pub enum Consistency {
 pub struct Reader {
     /// Whether local variables are read, and about how long their texts may be, in bytes.
     pub locals: Option<usize>,
+    /// Whether methods are given the names of their classes.
+    pub class_names: bool,
     codes: CodeCache,
     first: FrameChain,
     second: FrameChain,
@@ -54,7 +57,11 @@ impl Reader {
         locals: Option<&mut LocalsReader<'_, Limited<&LiveMemory>>>,
     ) -> Stack {
         let layout = &attached.layout;
-        let with_locals = |mut frames: Vec<Frame>| {
+        let class_names = self.class_names;
+        let with_values = |mut frames: Vec<Frame>| {
+            if class_names {
+                class_names::add(memory, layout, &mut frames);
+            }
             if let Some(locals) = locals {
                 locals.read(&mut frames);
             }
@@ -66,11 +73,11 @@ impl Reader {
         let mut codes = codes(memory, layout, &mut self.codes, &self.first.frames);
         let whole = Stack { frames: Vec::new(), end, lost: end == ChainEnd::Broken, cut: self.first.is_cut };
         if consistency == Consistency::Stopped {
-            let frames = with_locals(place(memory, layout, &self.first.frames, codes));
+            let frames = with_values(place(memory, layout, &self.first.frames, codes));
             return Stack { frames, ..whole };
         }
         if consistency == Consistency::ReadTwice {
-            let frames = with_locals(place(memory, layout, &self.first.frames, codes));
+            let frames = with_values(place(memory, layout, &self.first.frames, codes));
             let again = self.second.read(memory, layout, thread);
             let is_equal = again == end && self.second.frames == self.first.frames;
             return Stack { frames, lost: whole.lost || !is_equal, ..whole };
@@ -90,7 +97,7 @@ impl Reader {
         let known = common(&self.first.frames, &self.second.frames);
         let cut = self.second.is_cut || known.len() < self.second.frames.len();
         let codes = codes.split_off(self.first.frames.len() - known.len());
-        Stack { frames: with_locals(place(memory, layout, known, codes)), end, lost: false, cut }
+        Stack { frames: with_values(place(memory, layout, known, codes)), end, lost: false, cut }
     }
 }
 

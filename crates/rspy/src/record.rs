@@ -179,6 +179,9 @@ fn sample(
 ) -> (Recorder, End, Duration) {
     let pid = target.process.pid();
     let exit = exit_of(pid);
+    if options.class_names {
+        target.read_class_names();
+    }
     let which = if options.idle { Which::All } else { Which::Active };
     let mut recorder = Recorder::new(metadata(options, target), options.columns);
     let progress = Progress::new(options.duration.0, options.hideprogress);
@@ -224,6 +227,9 @@ fn sample(
                 if let Some(Ok(found)) = search.attempt() {
                     tracing::info!(pid, version = %found.attached.version(), "found its Python again");
                     *target = found;
+                    if options.class_names {
+                        target.read_class_names();
+                    }
                 }
             }
         }

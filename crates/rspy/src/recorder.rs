@@ -169,7 +169,7 @@ impl Recorder {
                 let location = frame.location();
                 Frame {
                     short_file: self.profile.strings.intern(short),
-                    name: self.profile.strings.intern(&code.name),
+                    name: self.profile.strings.intern(&frame.name()),
                     file: self.profile.strings.intern(&code.filename),
                     line: location.line,
                     columns: columns_of(&location).filter(|_| self.columns),

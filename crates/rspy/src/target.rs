@@ -131,6 +131,12 @@ impl Target {
         self.reader.locals = Some(limit);
     }
 
+    /// From now on methods have the names of their classes, where code does not know its
+    /// qualified name (up to 3.10).
+    pub fn read_class_names(&mut self) {
+        self.reader.class_names = true;
+    }
+
     /// What the stops made so far amount to.
     pub fn stops(&self) -> StopStats {
         self.tracer.stats()
