@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use rspy_cpython::layout::LineEncoding;
-use rspy_cpython::lines::location;
+use rspy_cpython::lines::{location, ranges};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -21,6 +21,12 @@ pub fn run(data: &[u8]) {
         2 => LineEncoding::Linetable,
         _ => LineEncoding::Locations,
     };
+    let mut end = 0;
+    for (index, range) in ranges(encoding, input.table, input.first_line).enumerate() {
+        // A byte or more of the table tells of each, and an lnotab has one for the rest.
+        assert!(range.end >= end && index <= input.table.len(), "{range:?} is number {index}");
+        end = range.end;
+    }
     let near = (-4..40).chain([i64::from(u16::MAX), i64::MIN, i64::MAX, input.offset]);
     for offset in near {
         let found = location(encoding, input.table, input.first_line, offset);
