@@ -179,6 +179,7 @@ fn seen(frame: &Frame) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use super::objects::Objects;
     use super::*;
 
     /// Every version, every kind of frame, every function, several threads and interpreters.
@@ -193,5 +194,29 @@ mod tests {
                 compare(&found.unwrap_or_else(|error| panic!("{route:?}: {error}")), &process);
             }
         }
+    }
+
+    /// `threading._active` with very many threads, which are one, which has very many attributes.
+    #[test]
+    fn names_that_lead_to_one_another_are_bounded() {
+        let shape = &SHAPES[0];
+        let mut objects = Objects::new(shape, DATA);
+        let (attribute, thread) = (objects.str("attribute"), objects.thread("never reached"));
+        let attributes = vec![(attribute, attribute); 20_000];
+        let attributes = objects.dict(&attributes);
+        objects.image.word(thread.offset(16), attributes.0);
+        let id = objects.int(1);
+        let active = objects.dict(&vec![(id, thread); 20_000]);
+        let names = [(objects.str("_active"), active)];
+        let modules = [(objects.str("threading"), objects.module(&names))];
+        let modules = objects.dict(&modules);
+        let interpreter = objects.image.reserve(image::Kind::Heap, shape.interpreter.size);
+        objects.image.word(interpreter.offset(shape.interpreter.modules), modules.0);
+        objects.image.word(RUNTIME.offset(shape.runtime.interpreters_head), interpreter.0);
+
+        // 20,000 times 20,000 strings would be compared.
+        let memory = objects.image.memory(Limits { reads: 1 << 22, bytes: 1 << 30 });
+        assert!(attach_to_plain(shape).thread_names(&memory).is_empty());
+        assert!(memory.reads() > 20_000, "the attributes were looked at");
     }
 }
