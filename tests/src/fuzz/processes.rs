@@ -17,7 +17,7 @@ use rspy_cpython::frames::{ChainEnd, FrameChain};
 use rspy_cpython::interpreter::GilState;
 use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::{Frame, resolve};
-use rspy_cpython::{Attached, FindError, Version};
+use rspy_cpython::{Attached, FindError, Version, class_names};
 use rspy_process::Address;
 use rspy_process::elf::{Image, Region, Symbol};
 use rspy_process::maps::LoadedFile;
@@ -127,6 +127,7 @@ fn look(attached: &Attached, memory: &Synthetic) {
         assert!(end != ChainEnd::Broken || chain.frames.is_empty(), "a broken chain has frames");
         let mut frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
         LocalsReader::new(memory, &attached.layout, TEXT).read(&mut frames);
+        class_names::add(memory, &attached.layout, &mut frames);
         for frame in frames {
             frame.location();
         }
@@ -147,6 +148,7 @@ fn compare(attached: &Attached, process: &Process) {
         assert_eq!((end, chain.is_cut), (ChainEnd::Root, false), "{version:?}");
         let mut frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
         LocalsReader::new(memory, &attached.layout, TEXT).read(&mut frames);
+        class_names::add(memory, &attached.layout, &mut frames);
         let lines: Vec<Line> = frames.iter().map(seen).collect();
         assert_eq!(lines, stack.lines, "{version:?}");
     }
@@ -165,7 +167,7 @@ fn seen(frame: &Frame) -> Line {
         Frame::Python { code, locals, .. } => {
             let locals = locals.iter().flatten();
             Line {
-                name: code.name.to_string(),
+                name: frame.name().into_owned(),
                 filename: code.filename.to_string(),
                 line: frame.location().line,
                 variables: locals

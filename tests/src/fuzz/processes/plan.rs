@@ -262,9 +262,13 @@ fn frames(objects: &mut Objects, thread: Address, plan: &ThreadPlan, codes: &[Ad
         // A frame that has not come to its first traceable unit is not shown, nor are the interpreter's own.
         let has_begun = unit > 0 || call == Call::Generator || shape.frame.owner.is_none();
         if has_begun && function.filename != "__init__" {
-            let name = if shape.code.qualname.is_some() { function.qualname } else { function.name };
+            // Without qualified names, the class is the type of `self`.
+            let name = match shape.code.qualname {
+                Some(_) => function.qualname.to_owned(),
+                None => format!("str.{}", function.name),
+            };
             lines.push(Line {
-                name: name.to_owned(),
+                name,
                 filename: function.filename.to_owned(),
                 line: Some(function.first_line + unit as u32),
                 variables: vec![
