@@ -33,7 +33,7 @@ const KINDS: &[Kind] = &[
 
 impl Kind {
     /// One illegal stack in so many is tolerated: none where the target stands still. Two readings of what
-    /// moves are evidence, no proof; one in 10,000 was measured at worst, on code
+    /// moves are evidence, no proof; about one in 10,000 was measured at worst, on code
     /// objects that are made and freed all the time.
     fn one_in(&self) -> u64 {
         if self.option.is_none() { u64::MAX } else { 2_000 }

@@ -172,12 +172,8 @@ impl Target {
             let stop = if to_stop.is_empty() { None } else { Some(tracer.stop(process.pid(), &to_stop)) };
 
             let seen = see_again(attached, process, &before)?;
-            let is_stopped = |thread: &Seen| {
-                is_sure(&seen, thread)
-                    && thread
-                        .os_id
-                        .is_some_and(|tid| stop.as_ref().is_some_and(|stop| stop.outcome(tid).is_ok()))
-            };
+            let has_stopped = |tid| stop.as_ref().is_some_and(|stop| stop.outcome(tid).is_ok());
+            let is_stopped = |thread: &Seen| thread.os_id.is_some_and(has_stopped) && is_sure(&seen, thread);
             let gil = attached.gil_state(memory)?;
             let all_stand = stands_still(&seen, &gil, is_stopped);
             let consistency = |thread: &Seen| match all_stand || is_stopped(thread) {
@@ -191,6 +187,8 @@ impl Target {
             let gil = attached.gil_state(memory)?;
             let unstopped: Vec<Seen> = seen
                 .iter()
+                // Where all stood still, only who has the GIL now is in doubt.
+                .filter(|thread| !all_stand || gil.may_run(&thread.state))
                 .filter(|thread| !is_stopped(thread))
                 .map(|thread| Seen {
                     // One that has ended since ran until then.
