@@ -2,13 +2,16 @@
 //!
 //! A code object can be freed and its memory given to another one: generated
 //! code does so all the time. The cache therefore keeps, beside what it read, the
-//! bytes that tell one code object from another (its members, and the length
-//! and beginning of its names and line table), and compares them at every use.
+//! bytes that tell one code object from another, and compares them: its members with
+//! the number that the interpreter gives each (3.12 and later), or its members and the
+//! length and beginning of its names and line table.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::mem;
 use std::sync::Arc;
 
 use rspy_process::{Address, Batch, Limited, Memory};
+use rustc_hash::FxHashMap;
 
 use crate::class_names::{self, Receiver};
 use crate::layout::{Bytecode, Layout, LineEncoding};
@@ -72,24 +75,48 @@ impl CodeInfo {
     }
 }
 
-struct Cached {
+/// A code object that was met. Another one at the same address has another id.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CodeId(u32);
+
+impl CodeId {
+    /// Its place among all that were met, from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+struct Known {
+    address: Address,
+    /// What tells it from others, see [`CodeCache::sign`].
     signature: Box<[u8]>,
+    /// The objects whose beginnings are part of the signature; none if the interpreter
+    /// numbers its code objects, so that the structure itself tells.
+    probes: Option<[Address; PROBES]>,
     info: Arc<CodeInfo>,
+}
+
+/// Who was last met at an address.
+#[derive(Copy, Clone)]
+struct Occupant {
+    id: CodeId,
+    /// There was another one before: there may be another one soon.
+    is_volatile: bool,
 }
 
 /// The code objects of one target.
 #[derive(Default)]
 pub struct CodeCache {
-    known: HashMap<Address, Cached>,
+    at: FxHashMap<Address, Occupant>,
+    known: Vec<Known>,
     /// Kept between uses for its storage.
-    heads: Batch,
-    probes: Batch,
+    batch: Batch,
     signature: Vec<u8>,
 }
 
 impl CodeCache {
     /// What the code objects at `addresses` are, in that order; several equal
-    /// ones are read once each, in two system calls where all are known already.
+    /// ones are read once each, in one system call where all are known already.
     ///
     /// Where the thread whose frames refer to them stands still, the answer is
     /// exact; else the caller reads the frames again afterwards.
@@ -99,76 +126,199 @@ impl CodeCache {
         layout: &Layout,
         addresses: &[Address],
     ) -> Vec<Result<Arc<CodeInfo>, ValueError>> {
-        let code = &layout.code;
-        let mut heads = std::mem::take(&mut self.heads);
-        let mut probes = std::mem::take(&mut self.probes);
-        heads.clear();
-        probes.clear();
+        let mut distinct: FxHashMap<Address, Result<CodeId, ValueError>> = FxHashMap::default();
+        let mut known = Vec::new();
         for address in addresses {
-            heads.push(*address, code.len);
-        }
-        memory.read_many(&mut heads);
-        for index in 0..addresses.len() {
-            let head = heads.get(index).unwrap_or_default();
-            for field in [Some(code.name), code.qualname, Some(code.filename), Some(code.line_table)] {
-                let at = field.and_then(|field| field.get(head)).unwrap_or(Address::NULL);
-                probes.push(at, PROBE);
+            if let Entry::Vacant(entry) = distinct.entry(*address) {
+                let id = self.occupant(*address);
+                known.extend(id);
+                entry.insert(id.ok_or(ValueError::Unexpected { at: *address, expected: "code object" }));
             }
         }
-        memory.read_many(&mut probes);
+        let mut refuted = Vec::new();
+        self.verify(memory, layout, &known, &mut refuted);
         let limited = &Limited::new(memory, MAX_NEW);
-        let resolved = addresses
-            .iter()
-            .enumerate()
-            .map(|(index, address)| {
-                let head = heads.get(index)?;
-                self.sign(layout, head, &probes, index * PROBES);
-                if let Some(cached) = self.known.get(address)
-                    && *cached.signature == *self.signature
-                {
-                    return Ok(cached.info.clone());
-                }
-                let info = Arc::new(read(limited, layout, *address, head)?);
-                let signature = self.signature.as_slice().into();
-                self.known.insert(*address, Cached { signature, info: info.clone() });
-                Ok(info)
-            })
-            .collect();
-        self.heads = heads;
-        self.probes = probes;
-        resolved
+        for (address, id) in &mut distinct {
+            let is_sound = id.as_ref().is_ok_and(|id| !refuted.contains(id));
+            if !is_sound {
+                *id = self.meet(limited, layout, *address);
+            }
+        }
+        let info = |address| match distinct.get(address) {
+            Some(Ok(id)) => Ok(self.info(*id).clone()),
+            Some(Err(error)) => Err(*error),
+            None => Err(ValueError::Unexpected { at: *address, expected: "code object" }),
+        };
+        addresses.iter().map(info).collect()
     }
 
-    /// Collects what tells the code object with this `head` from others into
-    /// `self.signature`. Members that CPython changes while code runs (reference
-    /// counts, counters, caches) are left out.
-    fn sign(&mut self, layout: &Layout, head: &[u8], probes: &Batch, first_probe: usize) {
-        let code = &layout.code;
-        let signature = &mut self.signature;
-        signature.clear();
-        let bytecode = match code.bytecode {
-            Bytecode::Bytes(field) => field.get(head).map(|at| at.0),
-            Bytecode::Inline { units, .. } => units.get(head).map(|units| units as u64),
-        };
-        let name = code.name.get(head).map(|at| at.0);
-        let filename = code.filename.get(head).map(|at| at.0);
-        let line_table = code.line_table.get(head).map(|at| at.0);
-        let first_line = code.first_line.get(head).map(|line| line as u64);
-        for word in [name, filename, line_table, first_line, bytecode] {
-            signature.extend(word.unwrap_or(0).to_le_bytes());
+    /// Who was last met at `address`, without a look whether it is there still.
+    pub fn occupant(&self, address: Address) -> Option<CodeId> {
+        self.at.get(&address).map(|occupant| occupant.id)
+    }
+
+    /// Whether different code objects were met at the address of `id`.
+    pub fn is_volatile(&self, id: CodeId) -> bool {
+        let occupant = self.known.get(id.index()).and_then(|known| self.at.get(&known.address));
+        occupant.is_none_or(|occupant| occupant.is_volatile)
+    }
+
+    /// What is known of `id`, which must be this cache's.
+    pub fn info(&self, id: CodeId) -> &Arc<CodeInfo> {
+        &self.known[id.index()].info
+    }
+
+    /// Where `id`, which must be this cache's, lies or lay.
+    pub fn address(&self, id: CodeId) -> Address {
+        self.known[id.index()].address
+    }
+
+    /// All that were met from the number `first` on, in the order of their ids.
+    pub fn since(&self, first: usize) -> impl Iterator<Item = (CodeId, &Arc<CodeInfo>)> {
+        let met = self.known.iter().enumerate().skip(first);
+        met.map(|(index, known)| (CodeId(index as u32), &known.info))
+    }
+
+    /// Adds those of `ids` to `refuted` that are not where they were any more: whoever is
+    /// there now is another one, and that address is not trusted again.
+    pub fn verify(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        ids: &[CodeId],
+        refuted: &mut Vec<CodeId>,
+    ) {
+        let mut batch = mem::take(&mut self.batch);
+        batch.clear();
+        for id in ids {
+            self.ask(layout, *id, &mut batch);
         }
-        for index in 0..PROBES {
-            // An object right at the end of a mapping has no probe: its address has to do.
-            let Ok(probe) = probes.get(first_probe + index) else { continue };
-            let visible = if index == LINE_TABLE_PROBE {
-                text::visible_bytes(layout, probe)
-            } else {
-                text::visible(layout, probe)
-            };
-            if let Some((length, content)) = visible {
-                signature.extend(length.to_le_bytes());
-                signature.extend(content);
+        memory.read_many(&mut batch);
+        let mut at = 0;
+        for id in ids {
+            let (is_same, next) = self.is_same(layout, *id, &batch, at);
+            at = next;
+            if !is_same {
+                self.refute(*id);
+                refuted.push(*id);
             }
+        }
+        self.batch = batch;
+    }
+
+    /// Asks for what [`is_same`](CodeCache::is_same) compares. Answers the first range.
+    pub fn ask(&self, layout: &Layout, id: CodeId, batch: &mut Batch) -> usize {
+        let known = &self.known[id.index()];
+        let first = batch.push(known.address, layout.code.len);
+        for probe in known.probes.into_iter().flatten() {
+            batch.push(probe, PROBE);
+        }
+        first
+    }
+
+    /// Whether what was read into `batch` from range `first` on is `id`; and the range
+    /// behind that.
+    pub fn is_same(&mut self, layout: &Layout, id: CodeId, batch: &Batch, first: usize) -> (bool, usize) {
+        let mut signature = mem::take(&mut self.signature);
+        let known = &self.known[id.index()];
+        let probes = known.probes.map_or(0, |probes| probes.len());
+        sign(layout, batch.get(first).unwrap_or_default(), batch, (first + 1, probes), &mut signature);
+        let is_same = batch.get(first).is_ok() && *known.signature == *signature;
+        self.signature = signature;
+        (is_same, first + 1 + probes)
+    }
+
+    /// Forgets that `id` is where it was.
+    pub fn refute(&mut self, id: CodeId) {
+        let address = self.address(id);
+        if let Some(occupant) = self.at.get_mut(&address) {
+            occupant.is_volatile = true;
+        }
+    }
+
+    /// Reads the code object that is at `address` now.
+    pub fn meet(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        address: Address,
+    ) -> Result<CodeId, ValueError> {
+        let mut batch = mem::take(&mut self.batch);
+        let met = self.meet_with(memory, layout, address, &mut batch);
+        self.batch = batch;
+        met
+    }
+
+    fn meet_with(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        address: Address,
+        batch: &mut Batch,
+    ) -> Result<CodeId, ValueError> {
+        let code = &layout.code;
+        batch.clear();
+        batch.push(address, code.len);
+        memory.read_many(batch);
+        let head = batch.get(0)?;
+        let is_numbered = code.version.and_then(|field| field.get(head)).is_some_and(|version| version != 0);
+        let fields = [Some(code.name), code.qualname, Some(code.filename), Some(code.line_table)];
+        let probes = fields.map(|field| field.and_then(|field| field.get(head)).unwrap_or(Address::NULL));
+        let probes = (!is_numbered).then_some(probes);
+        let head = head.to_vec();
+        batch.clear();
+        batch.push(address, code.len);
+        for probe in probes.into_iter().flatten() {
+            batch.push(probe, PROBE);
+        }
+        memory.read_many(batch);
+        let mut signature = Vec::new();
+        sign(layout, &head, batch, (1, batch.len() - 1), &mut signature);
+        let occupant = self.at.get(&address).copied();
+        if let Some(occupant) = occupant
+            && *self.known[occupant.id.index()].signature == *signature
+        {
+            return Ok(occupant.id);
+        }
+        let info = Arc::new(read(memory, layout, address, &head)?);
+        let number = u32::try_from(self.known.len());
+        let id = CodeId(number.map_err(|_| ValueError::Unexpected { at: address, expected: "code object" })?);
+        self.known.push(Known { address, signature: signature.into(), probes, info });
+        self.at.insert(address, Occupant { id, is_volatile: occupant.is_some() });
+        Ok(id)
+    }
+}
+
+/// Collects what tells the code object with this `head` from others. Members that CPython
+/// changes while code runs (reference counts, counters, caches) are left out. `probes` are
+/// the first range of `batch` with the beginning of a name, and how many there are.
+fn sign(layout: &Layout, head: &[u8], batch: &Batch, probes: (usize, usize), signature: &mut Vec<u8>) {
+    let code = &layout.code;
+    signature.clear();
+    let bytecode = match code.bytecode {
+        Bytecode::Bytes(field) => field.get(head).map(|at| at.0),
+        Bytecode::Inline { units, .. } => units.get(head).map(|units| units as u64),
+    };
+    let name = code.name.get(head).map(|at| at.0);
+    let filename = code.filename.get(head).map(|at| at.0);
+    let line_table = code.line_table.get(head).map(|at| at.0);
+    let first_line = code.first_line.get(head).map(|line| line as u64);
+    let version = code.version.and_then(|field| field.get(head)).map(u64::from);
+    for word in [name, filename, line_table, first_line, bytecode, version] {
+        signature.extend(word.unwrap_or(0).to_le_bytes());
+    }
+    let (first, count) = probes;
+    for index in 0..count {
+        // An object right at the end of a mapping has no probe: its address has to do.
+        let Ok(probe) = batch.get(first + index) else { continue };
+        let visible = if index == LINE_TABLE_PROBE {
+            text::visible_bytes(layout, probe)
+        } else {
+            text::visible(layout, probe)
+        };
+        if let Some((length, content)) = visible {
+            signature.extend(length.to_le_bytes());
+            signature.extend(content);
         }
     }
 }

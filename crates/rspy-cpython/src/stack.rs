@@ -120,14 +120,14 @@ pub fn place(
 
 /// Whether the interpreter is still setting the frame up: CPython does not show
 /// such frames either (`_PyFrame_IsIncomplete`).
-fn is_incomplete(frame: &RawFrame, code: &CodeInfo, offset: Option<i64>) -> bool {
+pub(crate) fn is_incomplete(frame: &RawFrame, code: &CodeInfo, offset: Option<i64>) -> bool {
     matches!(frame.position, Position::Pointer { .. })
         && frame.kind != FrameKind::Generator
         && offset.is_some_and(|offset| offset < code.first_traceable as i64)
 }
 
 /// How far into its bytecode the frame is, in bytes.
-fn offset(memory: &impl Memory, layout: &Layout, frame: &RawFrame, code: &CodeInfo) -> Option<i64> {
+pub(crate) fn offset(memory: &impl Memory, layout: &Layout, frame: &RawFrame, code: &CodeInfo) -> Option<i64> {
     let within = |offset: i64| {
         // One code unit before the start is a frame that has not begun (3.11, 3.12).
         (-2..code.code_len as i64).contains(&offset).then_some(offset)

@@ -26,6 +26,6 @@ pub use address::Address;
 pub use error::ProcessError;
 pub use fault::FaultInjector;
 pub use limited::Limited;
-pub use live::LiveMemory;
+pub use live::{LiveMemory, Usage};
 pub use memory::{Batch, Memory, ReadError, word};
 pub use process::Process;

@@ -1,6 +1,7 @@
 //! The memory of a live process, read with `process_vm_readv`, or where a sandbox
 //! refuses that call through `/proc/PID/mem`.
 
+use std::cell::Cell;
 use std::io::IoSliceMut;
 
 use nix::errno::Errno;
@@ -18,13 +19,33 @@ const MAX_RANGES: usize = 1024;
 pub struct LiveMemory {
     pid: nix::unistd::Pid,
     handle: ProcessHandle,
+    usage: Cell<Usage>,
+}
+
+/// What reading has cost so far.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// System calls.
+    pub calls: u64,
+    /// Bytes asked for.
+    pub bytes: u64,
 }
 
 impl LiveMemory {
     /// The memory of process `pid`. Does not check that it exists.
     pub fn new(pid: u32) -> std::io::Result<LiveMemory> {
         let raw = i32::try_from(pid).map_err(|_| Errno::ESRCH)?;
-        Ok(LiveMemory { pid: nix::unistd::Pid::from_raw(raw), handle: ProcessHandle::try_from(raw)? })
+        Ok(LiveMemory { pid: nix::unistd::Pid::from_raw(raw), handle: ProcessHandle::try_from(raw)?, usage: Cell::default() })
+    }
+
+    /// What all reads so far have cost.
+    pub fn usage(&self) -> Usage {
+        self.usage.get()
+    }
+
+    fn count(&self, bytes: usize) {
+        let Usage { calls, bytes: before } = self.usage.get();
+        self.usage.set(Usage { calls: calls + 1, bytes: before.wrapping_add(bytes as u64) });
     }
 }
 
@@ -44,6 +65,7 @@ impl Memory for LiveMemory {
         if into.is_empty() {
             return Ok(());
         }
+        self.count(into.len());
         self.handle.copy_address(at.0 as usize, into).map_err(|error| match error.raw_os_error() {
             Some(errno) => read_error(errno, at, into.len()),
             // A short read has no errno: the range runs into an unmapped page.
@@ -64,14 +86,15 @@ impl LiveMemory {
     /// first bad range, which is marked; the answer is the range to go on with.
     fn read_from(&self, batch: &mut Batch, first: usize) -> usize {
         let last = batch.ranges.len().min(first + MAX_RANGES);
-        let Batch { ranges, bytes } = batch;
+        let Batch { ranges, bytes, remote, .. } = batch;
         let ranges = &mut ranges[first..last];
-        let remote: Vec<RemoteIoVec> =
-            ranges.iter().map(|r| RemoteIoVec { base: r.at.0 as usize, len: r.len }).collect();
+        remote.clear();
+        remote.extend(ranges.iter().map(|r| RemoteIoVec { base: r.at.0 as usize, len: r.len }));
         let from = ranges[0].start;
         let to = ranges.last().map_or(from, |r| r.start + r.len);
+        self.count(to - from);
         let mut local = [IoSliceMut::new(&mut bytes[from..to])];
-        let (mut got, errno) = match process_vm_readv(self.pid, &mut local, &remote) {
+        let (mut got, errno) = match process_vm_readv(self.pid, &mut local, remote) {
             Ok(count) => (count, Errno::EFAULT as i32),
             Err(Errno::EPERM | Errno::ENOSYS) => return self.read_singly(batch, first),
             Err(errno) => (0, errno as i32),
@@ -92,7 +115,7 @@ impl LiveMemory {
     /// knows only the call (as Docker's once did) does not know the file. Where the
     /// process itself may not be read the first range shows it, for all.
     fn read_singly(&self, batch: &mut Batch, first: usize) -> usize {
-        let Batch { ranges, bytes } = batch;
+        let Batch { ranges, bytes, .. } = batch;
         let mut denied = false;
         for range in ranges.iter_mut().skip(first) {
             let into = bytes.get_mut(range.start..range.start + range.len).unwrap_or_default();

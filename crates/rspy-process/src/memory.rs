@@ -1,6 +1,8 @@
 //! The seam under everything that reads a target: a live process, a fault
 //! injector, later a core file or a recorded snapshot.
 
+use nix::sys::uio::RemoteIoVec;
+
 use crate::Address;
 
 /// Why a read of the target's memory failed. Small and `Copy`, since it is made
@@ -35,6 +37,12 @@ pub trait Memory {
     /// Each range has its own result: a bad one does not cost the others.
     fn read_many(&self, batch: &mut Batch) {
         read_one_by_one(self, batch);
+    }
+
+    /// The `len` bytes at `at` if they have been copied already: a source that reads ahead
+    /// hands out what it has without another copy.
+    fn copied(&self, _at: Address, _len: usize) -> Option<&[u8]> {
+        None
     }
 
     /// `N` bytes at `at`.
@@ -88,7 +96,7 @@ pub trait Memory {
 
 /// What [`Memory::read_many`] means, a call for each range.
 pub(crate) fn read_one_by_one(memory: &(impl Memory + ?Sized), batch: &mut Batch) {
-    let Batch { ranges, bytes } = batch;
+    let Batch { ranges, bytes, .. } = batch;
     for range in ranges {
         range.outcome = memory.read(range.at, &mut bytes[range.start..range.start + range.len]);
     }
@@ -102,6 +110,10 @@ impl<M: Memory + ?Sized> Memory for &M {
     fn read_many(&self, batch: &mut Batch) {
         (**self).read_many(batch)
     }
+
+    fn copied(&self, at: Address, len: usize) -> Option<&[u8]> {
+        (**self).copied(at, len)
+    }
 }
 
 /// Ranges to be read together, and the bytes that came back. Kept between uses,
@@ -109,7 +121,12 @@ impl<M: Memory + ?Sized> Memory for &M {
 #[derive(Default)]
 pub struct Batch {
     pub(crate) ranges: Vec<Range>,
+    /// Longer than what is asked for once a larger batch was read: what is behind `used`
+    /// is left over from then.
     pub(crate) bytes: Vec<u8>,
+    used: usize,
+    /// The ranges as the kernel wants them, kept for its storage.
+    pub(crate) remote: Vec<RemoteIoVec>,
 }
 
 #[derive(Copy, Clone)]
@@ -129,20 +146,24 @@ impl Batch {
     /// Forgets all ranges; keeps the storage.
     pub fn clear(&mut self) {
         self.ranges.clear();
-        self.bytes.clear();
+        self.used = 0;
     }
 
     /// Asks for `len` bytes at `at`; the answer is the handle for [`get`](Batch::get).
     /// Until the batch is read, that range counts as failed.
     pub fn push(&mut self, at: Address, len: usize) -> usize {
-        let start = self.bytes.len();
-        self.bytes.resize(start + len, 0);
+        let start = self.used;
+        self.used += len;
+        if self.bytes.len() < self.used {
+            self.bytes.resize(self.used, 0);
+        }
         let outcome = Err(ReadError::Fault { at, len });
         self.ranges.push(Range { at, start, len, outcome });
         self.ranges.len() - 1
     }
 
     /// The bytes of range `index`, or why they could not be read.
+    #[inline]
     pub fn get(&self, index: usize) -> Result<&[u8], ReadError> {
         match self.ranges.get(index) {
             Some(range) => {
@@ -167,6 +188,7 @@ impl Batch {
 /// The little-endian word of `width` (1, 2, 4 or 8) bytes at `offset` of `bytes`;
 /// `None` where it does not lie inside. What every structure of a target is
 /// taken apart with, so that no offset can panic.
+#[inline]
 pub fn word(bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
     let slice = bytes.get(offset..offset.checked_add(width)?)?;
     let mut padded = [0; 8];

@@ -47,6 +47,49 @@ fn parse_run_state(text: &[u8]) -> RunState {
     }
 }
 
+/// How often a thread was given a CPU and how long it has run, read from its kept-open
+/// `schedstat` file: a third of what its `stat` costs.
+///
+/// The kernel keeps the time up to date when the thread leaves its CPU and at every tick of
+/// the scheduler; the number of times counts up as soon as the thread gets one. So a
+/// thread that was seen asleep and whose figures are the same has been asleep since.
+pub struct SchedStat {
+    file: File,
+}
+
+/// Figures of [`SchedStat`] that differ once the thread has run.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ran([u64; 2]);
+
+impl SchedStat {
+    /// Opens `/proc/PID/task/TID/schedstat`.
+    pub fn open(pid: u32, tid: u32) -> std::io::Result<SchedStat> {
+        Ok(SchedStat { file: File::open(format!("/proc/{pid}/task/{tid}/schedstat"))? })
+    }
+
+    /// The figures now; `None` if the thread is gone, or the kernel keeps none.
+    pub fn ran(&self) -> Option<Ran> {
+        let mut text = [0; 96];
+        let len = self.file.read_at(&mut text, 0).ok()?;
+        parse_ran(&text[..len])
+    }
+}
+
+/// Time on a CPU in nanoseconds, time waiting for one, number of times on one. A kernel
+/// without CONFIG_SCHED_INFO says zero to all.
+fn parse_ran(text: &[u8]) -> Option<Ran> {
+    let mut words = text.split(|byte| byte.is_ascii_whitespace()).map(|word| {
+        word.iter().try_fold(0u64, |value, digit| {
+            let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            value.checked_mul(10)?.checked_add(digit.into())
+        })
+    });
+    let time = words.next()??;
+    words.next()??;
+    let times = words.next()??;
+    (times != 0).then_some(Ran([time, times]))
+}
+
 /// What the kernel calls thread `tid` of process `pid`: at most 15 bytes. A thread has
 /// the name of the one that started it until it is given its own.
 pub fn kernel_name(pid: u32, tid: u32) -> Option<String> {

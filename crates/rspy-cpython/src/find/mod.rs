@@ -16,7 +16,7 @@ use rspy_process::maps::{LoadedFile, Mapping, loaded_files};
 use rspy_process::{Address, Limited, Memory, Process, ProcessError, ReadError};
 
 use crate::interpreter::{self, GilState, ThreadState};
-use crate::layout::{Layout, LayoutError, Roots};
+use crate::layout::{Gil, Layout, LayoutError, Roots};
 use crate::thread_id::ThreadIds;
 use crate::thread_names::thread_names;
 use crate::version::{Abi, Version};
@@ -204,11 +204,26 @@ impl Attached {
         interpreter::interpreters(memory, &self.layout, self.roots.interpreters)
     }
 
+    /// The variable that points to the newest interpreter.
+    pub(crate) fn interpreters_at(&self) -> Address {
+        self.roots.interpreters
+    }
+
+    /// The one variable that names the thread state that holds the GIL, in versions that
+    /// have it, if it was found.
+    pub(crate) fn holder_at(&self) -> Option<Address> {
+        match self.layout.gil {
+            Gil::Statics => self.roots.holder,
+            Gil::Runtime { tstate_current } => Some(tstate_current.of(self.roots.runtime?)),
+            Gil::Interpreter { .. } => None,
+        }
+    }
+
     /// Who may run bytecode now.
     pub fn gil_state(&self, memory: &impl Memory) -> Result<GilState, ReadError> {
         // Only from 3.12 on do interpreters have a GIL of their own.
         let interpreters = match self.layout.gil {
-            crate::layout::Gil::Interpreter { .. } => self.interpreters(memory)?,
+            Gil::Interpreter { .. } => self.interpreters(memory)?,
             _ => Vec::new(),
         };
         interpreter::gil_state(memory, &self.layout, self.roots.runtime, self.roots.holder, &interpreters)

@@ -5,7 +5,7 @@
 
 use rspy_process::{Address, Memory, ReadError};
 
-use super::{ChainEnd, FrameKind, Loops, MAX_FRAMES, Position, RawFrame};
+use super::{Calling, ChainEnd, FrameKind, Link, Loops, MAX_FRAMES, Position, RawFrame};
 use crate::interpreter::ThreadState;
 use crate::layout::{InterpreterFrame, Layout};
 
@@ -49,12 +49,6 @@ impl Chunks {
         })
     }
 
-    /// Whether `at` lies in the chunk at `chunk`, which was copied.
-    fn holds(&self, chunk: Address, at: Address) -> bool {
-        let copied = self.copied.iter().find(|(copied, ..)| *copied == chunk);
-        copied.is_some_and(|(_, _, size)| at.since(chunk).is_some_and(|offset| offset < *size as u64))
-    }
-
     /// Copies the chunk at `at`, as far as it can be read; answers the one below it.
     fn copy(&mut self, memory: &impl Memory, frame: &InterpreterFrame, at: Address) -> Option<Address> {
         let mut head = [0; 64];
@@ -85,8 +79,6 @@ pub(super) struct Walk<'w, M> {
     pub(super) frame: &'w InterpreterFrame,
     pub(super) thread: &'w ThreadState,
     pub(super) chunks: &'w mut Chunks,
-    /// Made false if a frame below another is not suspended in a call.
-    pub(super) is_executing: &'w mut bool,
 }
 
 impl<M: Memory> Walk<'_, M> {
@@ -113,7 +105,6 @@ impl<M: Memory> Walk<'_, M> {
         let mut is_cut = false;
         for _ in 0..MAX_LOOPS {
             frames.clear();
-            *self.is_executing = true;
             let end = self.follow(start.frame, &mut next_chunk, frames);
             // The loop's link to the one below may not be set yet either.
             let Ok(below) = start.below(memory, layout) else { break };
@@ -155,7 +146,7 @@ impl<M: Memory> Walk<'_, M> {
             Some(is_entry) => is_entry.read(self.memory, first.address).unwrap_or(0) != 0,
             None => rest.first().is_some_and(|caller| caller.kind == FrameKind::Shim),
         };
-        is_first_of_evaluation && self.chunks.holds(newest_chunk, first.address) && first.address >= top
+        is_first_of_evaluation && at_chunk(self.memory, self.frame, newest_chunk, first.address) && first.address >= top
     }
 
     fn follow(
@@ -170,8 +161,6 @@ impl<M: Memory> Walk<'_, M> {
         let mut buffer = [0; LONGEST];
         let mut seen = 0;
         let mut loops = Loops::default();
-        // Whether the last frame was called by Python code, without C in between.
-        let mut is_inlined = false;
         while !at.is_null() {
             // Shims count too: a cycle of them would never end otherwise.
             if seen == MAX_FRAMES {
@@ -184,45 +173,57 @@ impl<M: Memory> Walk<'_, M> {
             let len = frame.len.min(LONGEST);
             // Chunks are copied one at a time, when the chain leaves the last one:
             // a deep thread that is mostly the same costs what it must, no more.
-            if chunks.get(at, len).is_none() && at_chunk(memory, frame, *next_chunk, at) {
+            let ahead = memory.copied(at, len);
+            if ahead.is_none() && chunks.get(at, len).is_none() && at_chunk(memory, frame, *next_chunk, at) {
                 *next_chunk = chunks.copy(memory, frame, *next_chunk).unwrap_or(Address::NULL);
             }
-            let bytes = match chunks.get(at, len) {
+            let bytes = match ahead.or_else(|| chunks.get(at, len)) {
                 Some(bytes) => bytes,
                 None => {
                     memory.read(at, &mut buffer[..len])?;
                     &buffer[..len]
                 }
             };
-            let fault = ReadError::Fault { at, len };
-            let owner = frame.owner.get(bytes).ok_or(fault)?;
-            if owner > LAST_OWNER {
-                return Ok(ChainEnd::Broken);
-            }
-            let kind = match owner {
-                owner if frame.owner_shim.is_some_and(|shim| owner >= shim) => FrameKind::Shim,
-                owner if owner == frame.owner_generator => FrameKind::Generator,
-                _ => FrameKind::Function,
-            };
-            let is_suspended =
-                frame.stacktop.is_none_or(|field| field.get(bytes).is_some_and(|top| top >= 0));
-            *self.is_executing &= is_suspended || !is_inlined;
-            is_inlined = kind != FrameKind::Shim
-                && frame.is_entry.is_none_or(|field| field.get(bytes).is_some_and(|is_entry| is_entry == 0));
-            let executable = frame.executable.get(bytes).ok_or(fault)?;
-            frames.push(RawFrame {
-                address: at,
-                code: Address(executable.0 & !frame.executable_mask),
-                position: Position::Pointer {
-                    instr: frame.instr.get(bytes).ok_or(fault)?,
-                    tlbc_index: frame.tlbc_index.and_then(|field| field.get(bytes)).unwrap_or(0),
-                },
-                kind,
-                is_entry: frame.is_entry.and_then(|field| field.get(bytes)).is_some_and(|entry| entry != 0),
-            });
-            at = frame.previous.get(bytes).ok_or(fault)?;
+            let Some(link) = frame.link(at, bytes) else { return Ok(ChainEnd::Broken) };
+            frames.push(link.frame);
+            at = link.previous;
         }
         Ok(ChainEnd::Root)
+    }
+}
+
+impl InterpreterFrame {
+    /// See [`Frames::link`](crate::layout::Frames::link).
+    #[inline]
+    pub(super) fn link(&self, at: Address, bytes: &[u8]) -> Option<Link> {
+        let owner = self.owner.get(bytes)?;
+        let kind = match owner {
+            owner if owner > LAST_OWNER => return None,
+            owner if self.owner_shim.is_some_and(|shim| owner >= shim) => FrameKind::Shim,
+            owner if owner == self.owner_generator => FrameKind::Generator,
+            _ => FrameKind::Function,
+        };
+        let tlbc_index = match self.tlbc_index {
+            Some(field) => field.get(bytes)?,
+            None => 0,
+        };
+        let frame = RawFrame {
+            address: at,
+            code: Address(self.executable.get(bytes)?.0 & !self.executable_mask),
+            position: Position::Pointer { instr: self.instr.get(bytes)?, tlbc_index },
+            kind,
+            is_entry: self.is_entry.and_then(|field| field.get(bytes)).is_some_and(|entry| entry != 0),
+        };
+        let saved = match self.stacktop {
+            Some(field) => Some(field.get(bytes)? >= 0),
+            None => None,
+        };
+        let returns = match self.return_offset {
+            Some(field) => Some(field.get(bytes)? != 0),
+            None => None,
+        };
+        let calling = Calling { saved, returns, ..Calling::UNKNOWN };
+        Some(Link { frame, previous: self.previous.get(bytes)?, calling })
     }
 }
 

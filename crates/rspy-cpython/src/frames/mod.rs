@@ -54,6 +54,61 @@ pub enum FrameKind {
     Shim,
 }
 
+/// What a chain of frames is made of: a frame, and what it says of those around it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub frame: RawFrame,
+    /// The caller's frame; null at the end of the chain.
+    pub previous: Address,
+    /// What it says of the call it is in.
+    pub calling: Calling,
+}
+
+/// What a frame says of the call it is in, as far as its version tells.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Calling {
+    /// It executes, or has called what does (up to 3.10).
+    pub executes: Option<bool>,
+    /// Its values are saved, which they are while it is suspended in a call of Python
+    /// code, but not while C runs that it called (3.11–3.13).
+    pub saved: Option<bool>,
+    /// It knows where to go on behind a call (3.13 and later).
+    pub returns: Option<bool>,
+}
+
+impl Calling {
+    /// Nothing is known.
+    pub const UNKNOWN: Calling = Calling { executes: None, saved: None, returns: None };
+
+    /// Whether it may have called the frame above it: directly, or with C between.
+    pub fn fits(self, directly: bool) -> bool {
+        self.executes != Some(false)
+            && match directly {
+                true => self.saved != Some(false) && self.returns != Some(false),
+                false => self.saved != Some(true),
+            }
+    }
+}
+
+impl Frames {
+    /// How much of a frame is read, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Frames::Object(frame) => frame.len,
+            Frames::Interpreter(frame) => frame.len,
+        }
+    }
+
+    /// The frame at `at`, of which `bytes` are a copy; `None` if it cannot be one.
+    #[inline]
+    pub(crate) fn link(&self, at: Address, bytes: &[u8]) -> Option<Link> {
+        match self {
+            Frames::Object(frame) => frame.link(at, bytes),
+            Frames::Interpreter(frame) => frame.link(at, bytes),
+        }
+    }
+}
+
 /// Why a chain of frames ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum ChainEnd {
@@ -101,9 +156,6 @@ pub struct FrameChain {
     pub frames: Vec<RawFrame>,
     /// The innermost frames are missing.
     pub is_cut: bool,
-    /// No frame says that it is not the thread's any more (up to 3.10) or not suspended
-    /// in the call of the one above (3.11–3.13). True of every stack that stands still.
-    pub is_executing: bool,
     chunks: interpreter::Chunks,
 }
 
@@ -112,15 +164,13 @@ impl FrameChain {
     /// `thread` may be older than a stop. Answers how the chain ended.
     pub fn read(&mut self, memory: &impl Memory, layout: &Layout, thread: &ThreadState) -> ChainEnd {
         self.frames.clear();
-        self.is_executing = true;
         let outcome = match &layout.frames {
             Frames::Object(frame) => thread.start(memory, layout).and_then(|start| {
-                let Self { frames, is_executing, .. } = self;
-                Ok((object::follow(memory, frame, start.frame, frames, is_executing)?, false))
+                Ok((object::follow(memory, frame, start.frame, &mut self.frames)?, false))
             }),
             Frames::Interpreter(frame) => {
-                let Self { frames, chunks, is_executing, .. } = self;
-                interpreter::Walk { memory, layout, frame, thread, chunks, is_executing }.read(frames)
+                let Self { frames, chunks, .. } = self;
+                interpreter::Walk { memory, layout, frame, thread, chunks }.read(frames)
             }
         };
         let (end, is_cut) = outcome.unwrap_or_else(|error| (ChainEnd::Unreadable(error), false));

@@ -5,7 +5,7 @@ use rspy_process::{Address, Memory, ReadError};
 
 use super::field::Field;
 use super::{
-    Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, Gil, InstanceValues, Interpreter,
+    Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, GeneratorState, Gil, InstanceValues, Interpreter,
     InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, Slots, StackChunk, Table,
     Text, Thread, Unicode,
 };
@@ -115,6 +115,7 @@ fn thread(t: &Table) -> Result<Thread, LayoutError> {
         size: t.size("thread", "size")? as u64,
         datastack_chunk: t.optional("thread", "datastack_chunk"),
         datastack_top: t.optional("thread", "datastack_top"),
+        base_frame: t.optional("thread", "base_frame"),
         len: 0,
     };
     let (CurrentFrame::Thread(frame) | CurrentFrame::Cframe { cframe: frame, .. }) = current_frame;
@@ -123,6 +124,8 @@ fn thread(t: &Table) -> Result<Thread, LayoutError> {
     ends.extend(thread.id.map(|field| field.end()));
     ends.extend(thread.state.map(|field| field.end()));
     ends.extend(thread.datastack_chunk.map(|field| field.end()));
+    ends.extend(thread.datastack_top.map(|field| field.end()));
+    ends.extend(thread.base_frame.map(|field| field.end()));
     thread.len = longest(&ends, "thread")?;
     Ok(thread)
 }
@@ -191,6 +194,7 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
             let chunk = StackChunk {
                 previous: t.required("stack_chunk", "previous")?,
                 size: t.required("stack_chunk", "size")?,
+                top: t.required("stack_chunk", "top")?,
                 data: t.size("stack_chunk", "data")? as u32,
                 len: t.size("stack_chunk", "data")?,
             };
@@ -204,6 +208,12 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                 owner_shim: [owner("owner_cstack"), owner("owner_interpreter")].into_iter().flatten().min(),
                 is_entry: t.optional("frame", "is_entry"),
                 stacktop: t.optional("frame", "stacktop"),
+                // 3.12 sets it for some calls only.
+                return_offset: match t.rule("position") {
+                    Some("instr-ptr") => t.optional("frame", "return_offset"),
+                    _ => None,
+                },
+                generator: generator_state(t),
                 tlbc_index: t.optional("frame", "tlbc_index"),
                 f_locals: t.required("frame", "f_locals")?,
                 f_globals: t.required("frame", "f_globals")?,
@@ -215,12 +225,24 @@ fn frames(t: &Table) -> Result<Frames, LayoutError> {
                 vec![frame.previous.end(), frame.executable.end(), frame.instr.end(), frame.owner.end()];
             ends.extend(frame.is_entry.map(|field| field.end()));
             ends.extend(frame.stacktop.map(|field| field.end()));
+            ends.extend(frame.return_offset.map(|field| field.end()));
             ends.extend(frame.tlbc_index.map(|field| field.end()));
             frame.len = longest(&ends, "frame")?;
             Ok(Frames::Interpreter(frame))
         }
         _ => Err(LayoutError::Rule("frames")),
     }
+}
+
+fn generator_state(t: &Table) -> Option<GeneratorState> {
+    let frame = t.number("generator", "gi_iframe")?;
+    let before = frame.checked_sub(t.number("generator", "gi_frame_state")?)?;
+    let executing = t.rule_number("frame_state_executing")? as i8;
+    // What lies farther away is not read with the frame.
+    (before <= GeneratorState::REACH as u64).then_some(GeneratorState {
+        before: before as u32,
+        executing: executing as u8,
+    })
 }
 
 fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
@@ -236,6 +258,7 @@ fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
         },
         first_traceable: t.optional("code", "_co_firsttraceable"),
         tlbc: t.optional("code", "co_tlbc"),
+        version: t.optional("code", "co_version"),
         flags: t.required("code", "co_flags")?,
         argcount: t.required("code", "co_argcount")?,
         slots: match t.optional("code", "co_localsplusnames") {
@@ -259,6 +282,7 @@ fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {
     ends.extend(code.qualname.map(|field| field.end()));
     ends.extend(code.first_traceable.map(|field| field.end()));
     ends.extend(code.tlbc.map(|field| field.end()));
+    ends.extend(code.version.map(|field| field.end()));
     if let Bytecode::Bytes(field) = code.bytecode {
         ends.push(field.end());
     }

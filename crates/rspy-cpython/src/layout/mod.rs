@@ -97,6 +97,8 @@ pub struct Thread {
     pub datastack_chunk: Option<Field<Address>>,
     /// One past the innermost frame in that chunk, from 3.11.
     pub datastack_top: Option<Field<Address>>,
+    /// The frame of the interpreter's own that all others stand on, from 3.15.
+    pub base_frame: Option<Field<Address>>,
     /// How much of the structure is read, in bytes.
     pub len: usize,
     /// Its whole size, in bytes.
@@ -210,8 +212,13 @@ pub struct InterpreterFrame {
     /// How many values are on its stack while it is suspended in a call of Python
     /// code, −1 while it runs (3.11–3.13; later only assert builds reset it).
     pub stacktop: Option<Field<i32>>,
+    /// How far behind `instr` a frame goes on that is suspended in a call of Python code;
+    /// 0 while it is not (3.12 and later).
+    pub return_offset: Option<Field<u16>>,
     /// Which of the code's per-thread copies `instr` points into (free-threaded 3.14).
     pub tlbc_index: Option<Field<i32>>,
+    /// What the generator that a frame is part of says of itself, where that is known.
+    pub generator: Option<GeneratorState>,
     /// The names of code that is no function.
     pub f_locals: Field<Address>,
     /// The names of its module.
@@ -224,6 +231,20 @@ pub struct InterpreterFrame {
     pub len: usize,
 }
 
+/// `gi_frame_state`: whether a generator runs.
+#[derive(Copy, Clone, Debug)]
+pub struct GeneratorState {
+    /// How many bytes before its frame it lies.
+    pub before: u32,
+    /// What it is while the generator runs, or what it has called (`FRAME_EXECUTING`).
+    pub executing: u8,
+}
+
+impl GeneratorState {
+    /// How far before a frame at most, in bytes.
+    pub const REACH: usize = 16;
+}
+
 /// `_PyStackChunk`: a piece of a thread's data stack.
 #[derive(Copy, Clone, Debug)]
 pub struct StackChunk {
@@ -231,6 +252,8 @@ pub struct StackChunk {
     pub previous: Field<Address>,
     /// Its whole size in bytes.
     pub size: Field<u64>,
+    /// How many words of it are used, once there is a newer one.
+    pub top: Field<u64>,
     /// Offset of its first frame.
     pub data: u32,
     /// How much of the structure is read, in bytes.
@@ -256,6 +279,8 @@ pub struct Code {
     pub first_traceable: Option<Field<i32>>,
     /// Per-thread copies of the bytecode (free-threaded 3.14).
     pub tlbc: Option<Field<Address>>,
+    /// A number that no other code object has, 0 once they have run out (3.12 and later).
+    pub version: Option<Field<u32>>,
     /// `CO_OPTIMIZED` and the like.
     pub flags: Field<i32>,
     /// How many positional arguments it takes.

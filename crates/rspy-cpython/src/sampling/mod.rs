@@ -1,0 +1,466 @@
+//! The same threads, sampled again and again.
+//!
+//! An [`Unwinder`] knows the stacks and code objects that were met, a [`Watch`] where one
+//! thread's stack is expected and what it was last time. A sample is three steps, so that
+//! one system call serves many threads, and none is made between two of them:
+//!
+//! 1. [`Unwinder::ask`] adds to a batch what is expected of each thread;
+//! 2. the batch is read;
+//! 3. [`Unwinder::standing`] or [`Unwinder::running`] makes a stack of what came, for a
+//!    thread that surely stood still meanwhile, or that may have run.
+//!
+//! The answer is a [`NodeId`]: one integer for a whole stack. Where most of a stack is what
+//! it was, most of it is not decoded again; nothing is allocated unless something new is met.
+//!
+//! Code objects are looked at again by [`Unwinder::verify`], now and then: until then a
+//! sample is preliminary. One that took another's address makes the samples since
+//! the last look doubtful, and is looked at in every sample from then on.
+
+mod heads;
+mod nodes;
+mod ranges;
+mod running;
+mod standing;
+mod watch;
+
+use std::mem;
+
+use rspy_process::{Address, Batch, Memory};
+
+pub use self::heads::{Heads, HeadsAsked};
+pub use self::nodes::{Node, NodeId};
+pub use self::watch::{Asked, Watch};
+
+use self::nodes::Nodes;
+use self::ranges::Reading;
+use self::running::{Nothing, Path, Walk, confirm};
+use self::standing::Ahead;
+use self::watch::Known;
+use crate::class_names;
+use crate::code::{CodeCache, CodeId, CodeInfo};
+use crate::frames::{Calling, ChainEnd, FrameChain, FrameKind, Link};
+use crate::layout::{Frames, Layout};
+use crate::stack::{self, Frame};
+
+/// What one sample of one thread shows.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Sampled {
+    /// The stack, as far as it is known.
+    pub stack: NodeId,
+    /// How it ended.
+    pub end: StackEnd,
+}
+
+/// What is missing of a stack.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum StackEnd {
+    /// Nothing.
+    Whole,
+    /// The innermost frames.
+    Cut,
+    /// The outermost frames, or all: why the chain of frames ended.
+    Base(ChainEnd),
+    /// All: the thread state is gone.
+    Gone,
+}
+
+/// What the samples of one process have in common.
+#[derive(Default)]
+pub struct Unwinder {
+    codes: CodeCache,
+    nodes: Nodes,
+    /// Whether methods are given the names of their classes.
+    pub class_names: bool,
+    chain: FrameChain,
+    path: Path,
+    /// The last sample's frames that are to be remembered, outermost first.
+    news: Vec<(Link, NodeId)>,
+    again: Batch,
+    /// Marks of [`Unwinder::verify`], by node.
+    visited: Vec<u32>,
+    visit: u32,
+    in_use: Vec<CodeId>,
+    refuted: Vec<CodeId>,
+}
+
+impl Unwinder {
+    /// The stacks that were met after the first `count`.
+    pub fn nodes_since(&self, count: usize) -> &[Node] {
+        self.nodes.since(count)
+    }
+
+    /// How many stacks were met.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The code objects that were met.
+    pub fn codes(&self) -> &CodeCache {
+        &self.codes
+    }
+
+    /// Adds to `batch` what is to be read for a sample of `watch`: with `twice` in two copies,
+    /// with what names the innermost frame between them. Reads a little itself where the
+    /// stack was not where it was expected.
+    pub fn ask(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        watch: &mut Watch,
+        batch: &mut Batch,
+        twice: bool,
+    ) -> Asked {
+        watch.prepare(memory, layout, &mut self.chain);
+        watch.ask(layout, &self.codes, batch, twice)
+    }
+
+    /// The stack of a thread that has stood still since before its batch was read, and does
+    /// until this returns. `base` is what it stands on: [`NodeId::ROOT`], or the stack of the same kernel
+    /// thread in another interpreter.
+    pub fn standing(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        watch: &mut Watch,
+        asked: Asked,
+        batch: &Batch,
+        base: NodeId,
+    ) -> Sampled {
+        let mut chain = mem::take(&mut self.chain);
+        let ahead = Ahead::new(memory, watch, asked, batch);
+        let end = chain.read(&ahead, layout, &watch.state);
+        let sampled = match end {
+            ChainEnd::Broken => {
+                watch.is_strange();
+                Sampled { stack: base, end: StackEnd::Base(end) }
+            }
+            _ if self.class_names && matches!(layout.frames, Frames::Object(_)) => {
+                self.with_classes(memory, layout, &chain, base, end)
+            }
+            _ => self.placed(memory, layout, watch, (asked, batch), &chain, (base, end)),
+        };
+        self.chain = chain;
+        watch.turn();
+        sampled
+    }
+
+    fn placed(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        watch: &mut Watch,
+        (asked, batch): (Asked, &Batch),
+        chain: &FrameChain,
+        (base, end): (NodeId, ChainEnd),
+    ) -> Sampled {
+        self.check_volatile(layout, watch, asked, batch, base);
+        let same = watch.links.iter().zip(chain.frames.iter().rev());
+        let kept = same.take_while(|(known, frame)| known.link.frame == **frame).count();
+        let mut stack = top_of(watch, kept, base);
+        self.news.clear();
+        for frame in chain.frames.iter().rev().skip(kept) {
+            if frame.kind != FrameKind::Shim {
+                let code = match self.codes.occupant(frame.code) {
+                    Some(id) if !self.codes.is_volatile(id) => Ok(id),
+                    _ => self.codes.meet(memory, layout, frame.code),
+                };
+                let Ok(id) = code else {
+                    // A stack with a hole would be another one.
+                    watch.forget();
+                    return Sampled { stack: base, end: StackEnd::Base(ChainEnd::Broken) };
+                };
+                let code = (id, &**self.codes.info(id));
+                if let Ok(node) = self.nodes.intern(memory, layout, stack, frame, code, false) {
+                    stack = node;
+                }
+            }
+            // Whether it calls, and whom it was called by, is read where it matters.
+            let link = Link { frame: *frame, previous: Address::NULL, calling: Calling::UNKNOWN };
+            self.news.push((link, stack));
+        }
+        for (depth, frame) in chain.frames.iter().rev().enumerate().skip(kept) {
+            if watch.meet(frame.address, depth) {
+                watch.arrange_later();
+            }
+        }
+        self.remember(layout, watch, kept, asked.first, batch, base);
+        let end = match end {
+            ChainEnd::Root if chain.is_cut => StackEnd::Cut,
+            ChainEnd::Root => StackEnd::Whole,
+            end => StackEnd::Base(end),
+        };
+        if end != StackEnd::Whole {
+            watch.forget();
+        }
+        Sampled { stack, end }
+    }
+
+    /// The stack with the classes of its methods, which may change while it does not.
+    fn with_classes(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        chain: &FrameChain,
+        base: NodeId,
+        end: ChainEnd,
+    ) -> Sampled {
+        let addresses: Vec<Address> = chain.frames.iter().map(|frame| frame.code).collect();
+        let infos = self.codes.resolve(memory, layout, &addresses);
+        let mut frames = stack::place(memory, layout, &chain.frames, infos.into_iter().map(Some));
+        class_names::add(memory, layout, &mut frames);
+        let mut stack = base;
+        for frame in frames.iter().rev() {
+            let Frame::Python { raw, offset, class, .. } = frame else {
+                return Sampled { stack: base, end: StackEnd::Base(ChainEnd::Broken) };
+            };
+            let Some(code) = self.codes.occupant(raw.code) else { continue };
+            stack = self.nodes.intern_placed(stack, code, *offset, class.as_deref());
+        }
+        let end = if end == ChainEnd::Root { StackEnd::Whole } else { StackEnd::Base(end) };
+        Sampled { stack, end }
+    }
+
+    /// The stack of a thread that may have run while its batch was read (asked for twice).
+    /// `base` as for [`standing`](Unwinder::standing).
+    pub fn running(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        watch: &mut Watch,
+        asked: Asked,
+        batch: &Batch,
+        base: NodeId,
+    ) -> Sampled {
+        self.check_volatile(layout, watch, asked, batch, base);
+        let mut path = mem::take(&mut self.path);
+        let followed = Walk { memory, layout, watch, asked, batch }.follow(&mut path);
+        let sampled = match followed {
+            Ok(()) => self.known(memory, layout, watch, (asked, batch), &mut path, base),
+            Err(Nothing::Gone) => Sampled { stack: base, end: StackEnd::Gone },
+            Err(Nothing::NoChain) => {
+                watch.is_strange();
+                // Nothing of it is known but that it is this thread's.
+                Sampled { stack: base, end: StackEnd::Cut }
+            }
+        };
+        self.path = path;
+        watch.turn();
+        sampled
+    }
+
+    /// Makes a stack of what is known of a path.
+    fn known(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        watch: &mut Watch,
+        (asked, batch): (Asked, &Batch),
+        path: &mut Path,
+        base: NodeId,
+    ) -> Sampled {
+        // Code that is new is read before the frames are looked at once more: if
+        // they are the same then, they have kept it alive.
+        let mut is_unsure = !path.more.is_empty();
+        for link in &path.fresh[path.unknown..] {
+            if link.frame.kind == FrameKind::Shim {
+                continue;
+            }
+            let is_sure = match self.codes.occupant(link.frame.code) {
+                Some(id) => !self.codes.is_volatile(id) || self.is_read(layout, watch, id, asked, batch),
+                None => false,
+            };
+            if !is_sure {
+                is_unsure = true;
+                // What cannot be read shows below, as a frame without code.
+                let _ = self.codes.meet(memory, layout, link.frame.code);
+            }
+        }
+        if is_unsure {
+            let mut again = mem::take(&mut self.again);
+            again.clear();
+            let more = path.more.ask(&mut again);
+            let third = watch.ranges.ask(&mut again, true);
+            memory.read_many(&mut again);
+            confirm(layout, watch, path, &again, third, more);
+            self.again = again;
+        }
+        let mut stack = top_of(watch, path.kept, base);
+        self.news.clear();
+        let mut unknown = path.unknown;
+        for (depth, link) in path.fresh.iter().enumerate().skip(path.unknown).rev() {
+            if link.frame.kind != FrameKind::Shim {
+                let node = match self.codes.occupant(link.frame.code) {
+                    Some(id) => {
+                        let code = (id, &**self.codes.info(id));
+                        // A generator has lost its caller when it is suspended: it is no thread's root.
+                        let is_lost = path.kept == 0 && self.news.is_empty() && code.1.is_generator()
+                            && matches!(layout.frames, Frames::Object(_));
+                        if is_lost {
+                            watch.is_strange();
+                            return Sampled { stack: base, end: StackEnd::Cut };
+                        }
+                        self.nodes.intern(memory, layout, stack, &link.frame, code, true).ok()
+                    }
+                    None => None,
+                };
+                let Some(node) = node else {
+                    unknown = depth + 1;
+                    break;
+                };
+                stack = node;
+            }
+            self.news.push((*link, stack));
+        }
+        let is_cut = path.is_cut || unknown > 0;
+        self.remember(layout, watch, path.kept, asked.second, batch, base);
+        Sampled { stack, end: if is_cut { StackEnd::Cut } else { StackEnd::Whole } }
+    }
+
+    /// Whether `id`, which was read with the batch, is still where it was.
+    fn is_read(&mut self, layout: &Layout, watch: &Watch, id: CodeId, asked: Asked, batch: &Batch) -> bool {
+        let mut at = asked.volatile;
+        for volatile in &watch.volatile {
+            let (is_same, next) = self.codes.is_same(layout, *volatile, batch, at);
+            if *volatile == id {
+                return is_same;
+            }
+            at = next;
+        }
+        false
+    }
+
+    /// Forgets the last sample if it has code that has changed since, or stood on another.
+    fn check_volatile(&mut self, layout: &Layout, watch: &mut Watch, asked: Asked, batch: &Batch, base: NodeId) {
+        let mut at = asked.volatile;
+        let mut is_sound = watch.base == base;
+        for id in &watch.volatile {
+            let (is_same, next) = self.codes.is_same(layout, *id, batch, at);
+            is_sound &= is_same;
+            at = next;
+        }
+        if !is_sound {
+            watch.links.clear();
+            watch.headers.clear();
+        }
+    }
+
+    /// Keeps `self.news` for the next sample, on top of the first `kept` frames of the last.
+    fn remember(
+        &mut self,
+        layout: &Layout,
+        watch: &mut Watch,
+        kept: usize,
+        copy: Reading,
+        batch: &Batch,
+        base: NodeId,
+    ) {
+        let len = layout.frames.len();
+        watch.base = base;
+        if kept == watch.links.len() && self.news.is_empty() {
+            return;
+        }
+        watch.links.truncate(kept);
+        watch.headers.truncate(kept * len);
+        for (link, node) in self.news.drain(..) {
+            let at = link.frame.address;
+            let bytes = watch.ranges.at(at, batch, copy, len);
+            match bytes.and_then(|bytes| Some((layout.frames.link(at, bytes)?, bytes))) {
+                Some((full, bytes)) => {
+                    watch.headers.extend_from_slice(bytes);
+                    watch.links.push(Known { link: full, node });
+                }
+                // It was not expected: nothing is like it.
+                None => {
+                    watch.headers.resize(watch.headers.len() + len, 0xff);
+                    watch.links.push(Known { link, node });
+                }
+            }
+        }
+        watch.volatile.clear();
+        let links = &watch.links;
+        let volatile = links.iter().filter(|known| known.link.frame.kind != FrameKind::Shim).filter_map(|known| {
+            let id = self.codes.occupant(known.link.frame.code)?;
+            self.codes.is_volatile(id).then_some(id)
+        });
+        for id in volatile {
+            if !watch.volatile.contains(&id) {
+                watch.volatile.push(id);
+            }
+        }
+    }
+
+    /// Looks at the code objects of `stacks` again. Answers those that were given away
+    /// since the last time: samples with them are doubtful.
+    pub fn verify(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        stacks: impl Iterator<Item = NodeId>,
+    ) -> &[CodeId] {
+        self.visit = self.visit.wrapping_add(1);
+        self.visited.resize(self.nodes.len() + 1, 0);
+        self.in_use.clear();
+        for stack in stacks {
+            let mut at = stack;
+            while let Some(node) = self.nodes.get(at)
+                && self.visited[at.index()] != self.visit
+            {
+                self.visited[at.index()] = self.visit;
+                // A few dozen distinct ones: sorted out below.
+                self.in_use.push(node.code);
+                at = node.parent;
+            }
+        }
+        self.in_use.sort_unstable();
+        self.in_use.dedup();
+        let codes = &self.codes;
+        self.in_use.retain(|id| codes.occupant(codes.address(*id)) == Some(*id) && !codes.is_volatile(*id));
+        self.refuted.clear();
+        self.codes.verify(memory, layout, &self.in_use, &mut self.refuted);
+        &self.refuted
+    }
+
+    /// Whether `stack` has code out of `codes`.
+    pub fn has_code(&self, stack: NodeId, codes: &[CodeId]) -> bool {
+        let mut at = stack;
+        while let Some(node) = self.nodes.get(at) {
+            if codes.contains(&node.code) {
+                return true;
+            }
+            at = node.parent;
+        }
+        false
+    }
+
+    /// Forgets what `watch` was last time.
+    pub fn forget(&self, watch: &mut Watch) {
+        watch.forget();
+    }
+
+    /// Whether what `watch`'s frames stand on is what it was; else it is forgotten.
+    pub fn check_root(&self, memory: &impl Memory, layout: &Layout, watch: &mut Watch) -> bool {
+        let at = watch.root;
+        if at.is_null() || layout.thread.base_frame.is_some() {
+            return true;
+        }
+        let mut bytes = [0; 512];
+        let Some(bytes) = bytes.get_mut(..layout.frames.len()) else { return true };
+        let link = memory.read(at, bytes).ok().and_then(|()| layout.frames.link(at, bytes));
+        let is_root = link.is_some_and(|link| link.frame.kind == FrameKind::Shim && link.previous.is_null());
+        if !is_root {
+            watch.root = Address::NULL;
+            watch.forget();
+        }
+        is_root
+    }
+
+    /// What is known of a code object.
+    pub fn code(&self, id: CodeId) -> &CodeInfo {
+        self.codes.info(id)
+    }
+}
+
+/// The stack of the first `kept` frames of the last sample.
+fn top_of(watch: &Watch, kept: usize, base: NodeId) -> NodeId {
+    kept.checked_sub(1).and_then(|last| watch.links.get(last)).map_or(base, |known| known.node)
+}

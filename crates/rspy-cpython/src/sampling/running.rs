@@ -1,0 +1,374 @@
+//! The stack of a thread that may be running, from two copies of it.
+//!
+//! The innermost frame is the one that the thread state named *between* the copies. From
+//! there the links of the second copy are followed down to the thread's root. A frame with
+//! another one above is known if both copies say the same of it, and that it is in a call;
+//! the innermost of all, if both say what it executes and who called it. Frames above one
+//! that is not known are not known either: they are the cut.
+//!
+//! What was not expected where it is, and so not read twice, is read now, twice again, with a
+//! third copy of all else between. Nothing is begun anew because of what it showed.
+
+use rspy_process::{Address, Batch, Memory};
+
+use super::ranges::{Range, Reading};
+use super::watch::{Asked, Known, Watch};
+use crate::frames::{FrameKind, Link, Loops, MAX_FRAMES};
+use crate::layout::{CurrentFrame, Frames, Layout};
+
+/// Most stretches that are read because they were not expected, in one sample.
+const MAX_MORE: usize = 4096;
+/// The longest of them, in bytes.
+const MAX_STRETCH: u64 = 64 << 10;
+/// Most evaluation loops (3.11, 3.12) that are tried one below the other: only the
+/// innermost ones can be in between.
+const MAX_LOOPS: usize = 3;
+
+/// What was found out of a stack.
+#[derive(Default)]
+pub(super) struct Path {
+    /// Frames that differ from the last sample's, innermost first.
+    pub fresh: Vec<Link>,
+    /// How many of `fresh`, from the innermost on, are not known.
+    pub unknown: usize,
+    /// How many of the last sample's frames, from the outermost on, are there still.
+    pub kept: usize,
+    /// The innermost frames are missing, beside those `unknown`.
+    pub is_cut: bool,
+    /// What was not expected, and was read afterwards.
+    pub more: More,
+}
+
+/// Stretches that were read afterwards.
+#[derive(Default)]
+pub(super) struct More {
+    ranges: Vec<Range>,
+    bytes: Vec<u8>,
+}
+
+impl More {
+    fn clear(&mut self) {
+        self.ranges.clear();
+        self.bytes.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Reads `len` bytes at `at`.
+    fn read(&mut self, memory: &impl Memory, at: Address, len: usize) -> Option<()> {
+        if self.ranges.len() == MAX_MORE {
+            return None;
+        }
+        let start = self.bytes.len();
+        self.bytes.resize(start + len, 0);
+        if memory.read(at, &mut self.bytes[start..]).is_err() {
+            self.bytes.truncate(start);
+            return None;
+        }
+        self.ranges.push(Range { at, len });
+        Some(())
+    }
+
+    /// The `len` bytes at `at`, and which stretch they are in and where.
+    fn find(&self, at: Address, len: usize) -> Option<(usize, usize, &[u8])> {
+        let mut start = self.bytes.len();
+        for (index, range) in self.ranges.iter().enumerate().rev() {
+            start = start.checked_sub(range.len)?;
+            if let Some(offset) = range.offset(at, len) {
+                return Some((index, offset, self.bytes.get(start + offset..start + offset + len)?));
+            }
+        }
+        None
+    }
+
+    /// Asks for all of them again. Answers the handle of the first.
+    pub fn ask(&self, batch: &mut Batch) -> usize {
+        let first = batch.len();
+        for range in &self.ranges {
+            batch.push(range.at, range.len);
+        }
+        first
+    }
+}
+
+/// Why nothing is known of a stack.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Nothing {
+    /// The thread state is gone, or another's by now.
+    Gone,
+    /// What was read is no chain down to the root.
+    NoChain,
+}
+
+/// The copies of one stack, and what it takes to follow it.
+pub(super) struct Walk<'w, M> {
+    pub memory: &'w M,
+    pub layout: &'w Layout,
+    pub watch: &'w mut Watch,
+    pub asked: Asked,
+    pub batch: &'w Batch,
+}
+
+impl<M: Memory> Walk<'_, M> {
+    /// Follows the stack into `path`.
+    pub fn follow(&mut self, path: &mut Path) -> Result<(), Nothing> {
+        path.more.clear();
+        path.is_cut = false;
+        let layout = self.layout;
+        let state = self.batch.get(self.asked.state).map_err(|_| Nothing::Gone)?;
+        let thread = &layout.thread;
+        let watched = &self.watch.state;
+        let is_same = thread.interp.get(state) == Some(watched.interpreter)
+            && thread.thread_id.get(state) == Some(watched.thread_id);
+        if !is_same {
+            return Err(Nothing::Gone);
+        }
+        let newest = thread.datastack_chunk.and_then(|field| field.get(state));
+        let top = thread.datastack_top.and_then(|field| field.get(state)).unwrap_or(Address::NULL);
+        let base = thread.base_frame.and_then(|field| field.get(state));
+        if let Some(base) = base.filter(|base| !base.is_null()) {
+            self.watch.root = base;
+        }
+        if let Some(chunk) = newest
+            && !self.watch.knows_chunk(chunk)
+        {
+            self.watch.has_moved();
+        }
+        match thread.current_frame {
+            CurrentFrame::Thread(field) => {
+                let start = field.get(state).ok_or(Nothing::Gone)?;
+                self.chain(start, top, path)
+            }
+            CurrentFrame::Cframe { cframe, .. } => {
+                let innermost = cframe.get(state).ok_or(Nothing::Gone)?;
+                self.loops(innermost, top, path)
+            }
+        }
+    }
+
+    /// The same from the innermost evaluation loop on (3.11, 3.12). One that was just
+    /// begun does not know its frame yet: then the frames of the one below are known.
+    fn loops(&mut self, innermost: Address, top: Address, path: &mut Path) -> Result<(), Nothing> {
+        let CurrentFrame::Cframe { current_frame, previous, .. } = self.layout.thread.current_frame else {
+            return Err(Nothing::NoChain);
+        };
+        let len = current_frame.end().max(previous.end());
+        let mut at = innermost;
+        for _ in 0..MAX_LOOPS {
+            let within = |bytes: &[u8]| Some((current_frame.get(bytes)?, previous.get(bytes)?));
+            let state = self.batch.get(self.asked.state).unwrap_or_default();
+            let in_state = at.since(self.watch.state.address).and_then(|offset| {
+                within(state.get(usize::try_from(offset).ok()?..)?.get(..len)?)
+            });
+            let expected = self.watch.loops.at(at, self.batch, self.asked.loops, len).and_then(within);
+            let found = in_state.or(expected);
+            if found.is_none() && !at.is_null() && !self.watch.state.is_root_cframe(self.layout, at) {
+                self.watch.meet_loop(at);
+                self.watch.has_moved();
+            }
+            let Some((frame, below)) = found else { return Err(Nothing::NoChain) };
+            if self.chain(frame, top, path).is_ok() {
+                return Ok(());
+            }
+            path.is_cut = true;
+            at = below;
+        }
+        Err(Nothing::NoChain)
+    }
+
+    /// Follows the chain that begins at `start`.
+    fn chain(&mut self, start: Address, top: Address, path: &mut Path) -> Result<(), Nothing> {
+        let Walk { memory, layout, asked, batch, .. } = *self;
+        let len = layout.frames.len();
+        path.fresh.clear();
+        path.unknown = 0;
+        path.kept = 0;
+        let mut at = start;
+        let mut hint = 0;
+        let mut loops = Loops::default();
+        let mut eligible = self.watch.links.len();
+        // Whether the frame above was called by Python code directly, without C between.
+        let mut is_called_directly = false;
+        for depth in 0..MAX_FRAMES {
+            if at.is_null() {
+                return self.is_root(path);
+            }
+            if at == self.watch.root {
+                return Ok(());
+            }
+            if loops.closes(at) || !at.is_plausible() || !at.0.is_multiple_of(8) {
+                return Err(Nothing::NoChain);
+            }
+            let is_innermost = depth == 0;
+            let links = &self.watch.links;
+            if let Some(index) = links[..eligible].iter().rposition(|known| known.link.frame.address == at) {
+                let changed = (0..=index).rev().find(|below| !self.is_kept(*below, len, &mut hint));
+                match changed {
+                    None => {
+                        // What called the one above must say so.
+                        let is_known = is_innermost || links[index].link.calling.fits(is_called_directly);
+                        path.kept = index + usize::from(is_known);
+                        if !is_known {
+                            path.unknown = path.fresh.len();
+                        }
+                        return Ok(());
+                    }
+                    // This one and those above it are read anew.
+                    Some(changed) => eligible = changed,
+                }
+            }
+            let spot = self.watch.ranges.find(at, len, hint);
+            let pair = spot.and_then(|spot| {
+                hint = spot.range;
+                let ranges = &self.watch.ranges;
+                Some((ranges.bytes(spot, batch, asked.first, len)?, ranges.bytes(spot, batch, asked.second, len)?))
+            });
+            let (first, second) = match pair {
+                Some((first, second)) => (layout.frames.link(at, first), layout.frames.link(at, second)),
+                None => {
+                    if path.more.find(at, len).is_none() {
+                        self.read_more(memory, at, len, top, &mut path.more).ok_or(Nothing::NoChain)?;
+                    }
+                    let bytes = path.more.find(at, len).map(|(_, _, bytes)| bytes);
+                    let link = layout.frames.link(at, bytes.ok_or(Nothing::NoChain)?);
+                    (link, link)
+                }
+            };
+            let link = second.ok_or(Nothing::NoChain)?;
+            let is_known = first.is_some_and(|first| agree(&first, &link, is_innermost))
+                && (is_innermost || link.calling.fits(is_called_directly))
+                && self.is_sound(&link);
+            path.fresh.push(link);
+            if !is_known {
+                path.unknown = path.fresh.len();
+            }
+            is_called_directly = link.frame.kind != FrameKind::Shim && !link.frame.is_entry
+                || matches!(layout.frames, Frames::Object(_));
+            if link.frame.kind == FrameKind::Shim && link.previous.is_null() {
+                self.watch.root = at;
+                return Ok(());
+            }
+            at = link.previous;
+        }
+        Err(Nothing::NoChain)
+    }
+
+    /// Whether a frame is what it says beside the chain: a generator that runs, one of the
+    /// interpreter's own like all others.
+    fn is_sound(&self, link: &Link) -> bool {
+        match link.frame.kind {
+            FrameKind::Function => true,
+            FrameKind::Generator => self.generator_runs(link.frame.address),
+            FrameKind::Shim => {
+                let is_outermost = link.previous.is_null() || link.previous == self.watch.root;
+                let own = (link.frame.code, link.frame.position);
+                is_outermost || self.watch.shim.is_none_or(|shim| shim == own)
+            }
+        }
+    }
+
+    /// Whether the last sample's frame `index` is there still, in both copies.
+    #[inline]
+    fn is_kept(&self, index: usize, len: usize, hint: &mut usize) -> bool {
+        let (Some(known), Some(header)) =
+            (self.watch.links.get(index), self.watch.headers.get(index * len..(index + 1) * len))
+        else {
+            return false;
+        };
+        let Some(spot) = self.watch.ranges.find(known.link.frame.address, len, *hint) else { return false };
+        *hint = spot.range;
+        let ranges = &self.watch.ranges;
+        ranges.bytes(spot, self.batch, self.asked.first, len) == Some(header)
+            && ranges.bytes(spot, self.batch, self.asked.second, len) == Some(header)
+            && (known.link.frame.kind != FrameKind::Generator || self.generator_runs(known.link.frame.address))
+    }
+
+    /// Whether the generator whose frame lies at `at` says in both copies that it runs.
+    fn generator_runs(&self, at: Address) -> bool {
+        let Frames::Interpreter(frame) = &self.layout.frames else { return true };
+        let Some(state) = frame.generator else { return true };
+        let ranges = &self.watch.ranges;
+        let state_at = Address(at.0.wrapping_sub(state.before.into()));
+        let runs = |reading| ranges.at(state_at, self.batch, reading, 1).is_none_or(|byte| byte == [state.executing]);
+        runs(self.asked.first) && runs(self.asked.second)
+    }
+
+    /// Whether the frame whose caller is null can be a thread's outermost.
+    fn is_root(&self, path: &Path) -> Result<(), Nothing> {
+        let Frames::Interpreter(frame) = &self.layout.frames else { return Ok(()) };
+        match path.fresh.last() {
+            // The thread runs no Python.
+            None => Ok(()),
+            Some(_) if frame.owner_shim.is_some() => Err(Nothing::NoChain),
+            Some(last) if last.frame.kind == FrameKind::Generator => Err(Nothing::NoChain),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Reads the frame at `at`, which was not expected; on the data stack all up to its top.
+    fn read_more(
+        &mut self,
+        memory: &M,
+        at: Address,
+        len: usize,
+        top: Address,
+        more: &mut More,
+    ) -> Option<()> {
+        let stretch = match self.watch.chunk_end(at) {
+            Some(end) => top.since(at).unwrap_or(0).min(end.since(at)?).clamp(len as u64, MAX_STRETCH),
+            None => len as u64,
+        };
+        let is_read = more.read(memory, at, stretch as usize).or_else(|| more.read(memory, at, len));
+        if self.watch.meet(at, usize::MAX) {
+            self.watch.arrange_later();
+        }
+        is_read
+    }
+}
+
+/// Whether two copies of a frame say the same of it: of the innermost all but how far it is.
+pub(super) fn agree(one: &Link, other: &Link, is_innermost: bool) -> bool {
+    (one.frame.code, one.previous, one.frame.kind) == (other.frame.code, other.previous, other.frame.kind)
+        && (is_innermost || (one.frame.position == other.frame.position && one.calling == other.calling))
+}
+
+/// Makes `path` what a third copy leaves of it: `third` is its first range in `batch`,
+/// `again` the first of what was not expected.
+pub(super) fn confirm(
+    layout: &Layout,
+    watch: &Watch,
+    path: &mut Path,
+    batch: &Batch,
+    third: Reading,
+    again: usize,
+) {
+    let len = layout.frames.len();
+    let copy = |at: Address| match watch.ranges.find(at, len, 0) {
+        Some(spot) => watch.ranges.bytes(spot, batch, third, len),
+        None => {
+            let (range, offset, _) = path.more.find(at, len)?;
+            batch.get(again + range).ok()?.get(offset..offset + len)
+        }
+    };
+    let is_same = |link: &Link, is_innermost: bool| {
+        let at = link.frame.address;
+        copy(at).and_then(|bytes| layout.frames.link(at, bytes)).is_some_and(|now| agree(link, &now, is_innermost))
+    };
+    let changed = watch.links.iter().take(path.kept).position(|Known { link, .. }| !is_same(link, false));
+    if let Some(changed) = changed {
+        // If none is fresh, this may be the innermost.
+        let is_innermost = path.fresh.is_empty() && changed + 1 == path.kept;
+        if !(is_innermost && is_same(&watch.links[changed].link, true)) {
+            path.unknown = path.fresh.len();
+            path.is_cut |= changed < path.kept;
+            path.kept = changed;
+        }
+        return;
+    }
+    let last = path.fresh.iter().enumerate().rposition(|(depth, link)| !is_same(link, depth == 0));
+    if let Some(last) = last {
+        path.unknown = path.unknown.max(last + 1);
+    }
+}

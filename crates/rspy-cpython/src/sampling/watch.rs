@@ -1,0 +1,330 @@
+//! One thread that is sampled again and again: where its stack is expected, and what it
+//! was last time.
+
+use rspy_process::{Address, Batch, Memory};
+
+use super::nodes::NodeId;
+use super::ranges::{Ranges, Reading};
+use crate::code::{CodeCache, CodeId};
+use crate::frames::{FrameChain, FrameKind, Link, Position};
+use crate::interpreter::ThreadState;
+use crate::layout::{CurrentFrame, Frames, GeneratorState, InterpreterFrame, Layout};
+
+/// How much is read beyond the top of the data stack, in bytes: a few frames more.
+const SLACK: u64 = 512;
+/// Most that is expected of one stack, in bytes.
+const MAX_EXPECTED: u64 = 8 << 20;
+/// Most chunks of one data stack that are followed.
+const MAX_CHUNKS: usize = 1024;
+/// Most frames outside of the data stack that are expected, beyond those in use.
+const MAX_SPARE: usize = 64;
+/// Most evaluation loops (3.11, 3.12) whose place is remembered.
+const MAX_LOOPS: usize = 8;
+/// So many samples make a turn, after which what was not used for some turns is forgotten.
+const TURN: u32 = 64;
+const TURNS_KEPT: u32 = 3;
+/// Samples until a stack that was not understood is looked at anew.
+const PATIENCE: u32 = 16;
+
+/// A thread state that is sampled.
+pub struct Watch {
+    /// Which one.
+    pub state: ThreadState,
+    /// Where its stack is expected.
+    pub(super) ranges: Ranges,
+    /// Where its evaluation loops are expected (3.11, 3.12).
+    pub(super) loops: Ranges,
+    chunks: Vec<Chunk>,
+    outside: Vec<Outside>,
+    cframes: Vec<Address>,
+    /// The frame of the interpreter's own that all others stand on, once it is known.
+    pub(super) root: Address,
+    /// What all frames of the interpreter's own execute, and where in it, once that is known: it
+    /// is the same for all but the outermost.
+    pub(super) shim: Option<(Address, Position)>,
+    /// The last sample, outermost first, as far as it was known.
+    pub(super) links: Vec<Known>,
+    /// What `links` were read from, one behind the other.
+    pub(super) headers: Vec<u8>,
+    /// The stack that `links` stand on.
+    pub(super) base: NodeId,
+    /// Code in `links` that has to be looked at in each sample.
+    pub(super) volatile: Vec<CodeId>,
+    samples: u32,
+    turn: u32,
+    /// Samples until it is learnt anew; `None` if all is well.
+    learn_in: Option<u32>,
+    /// More is expected than the ranges say.
+    has_grown: bool,
+}
+
+/// A frame of the last sample.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Known {
+    pub link: Link,
+    pub node: NodeId,
+}
+
+/// A piece of the data stack.
+#[derive(Copy, Clone, Debug)]
+struct Chunk {
+    at: Address,
+    size: u64,
+    /// How much of it is expected to be in use.
+    expected: u64,
+}
+
+/// A frame that lies elsewhere: a generator's, one on the C stack, a frame object.
+#[derive(Copy, Clone, Debug)]
+struct Outside {
+    at: Address,
+    used: u32,
+    /// How many frames were outside of it when it was last met.
+    depth: u32,
+}
+
+/// Where in a batch the answers to [`Watch::ask`] are.
+#[derive(Copy, Clone, Debug)]
+pub struct Asked {
+    /// The first copy.
+    pub(super) first: Reading,
+    /// The thread state.
+    pub(super) state: usize,
+    /// The evaluation loops.
+    pub(super) loops: Reading,
+    /// First range of volatile code.
+    pub(super) volatile: usize,
+    /// The second copy; the first again if there is but one.
+    pub(super) second: Reading,
+}
+
+impl Watch {
+    /// Begins to watch a thread state.
+    pub fn new(state: ThreadState) -> Watch {
+        Watch {
+            state,
+            ranges: Ranges::default(),
+            loops: Ranges::default(),
+            chunks: Vec::new(),
+            outside: Vec::new(),
+            cframes: Vec::new(),
+            root: Address::NULL,
+            shim: None,
+            links: Vec::new(),
+            headers: Vec::new(),
+            base: NodeId::ROOT,
+            volatile: Vec::new(),
+            samples: 0,
+            turn: 0,
+            learn_in: Some(0),
+            has_grown: false,
+        }
+    }
+
+    /// Forgets the last sample.
+    pub(super) fn forget(&mut self) {
+        self.links.clear();
+        self.headers.clear();
+        self.volatile.clear();
+    }
+
+    /// Gets ready for a sample. Looks, frame by frame, where the stack is, if it was not
+    /// where it was expected; that is not part of any sample.
+    pub(super) fn prepare(&mut self, memory: &impl Memory, layout: &Layout, chain: &mut FrameChain) {
+        match self.learn_in {
+            None if self.has_grown => return self.arrange(layout),
+            None => return,
+            Some(0) => self.learn_in = None,
+            Some(left) => {
+                self.learn_in = Some(left - 1);
+                return;
+            }
+        }
+        if let Frames::Interpreter(frame) = &layout.frames {
+            self.learn_chunks(memory, layout, frame);
+        }
+        if let CurrentFrame::Cframe { cframe, previous, .. } = layout.thread.current_frame
+            && let Ok(innermost) = cframe.read(memory, self.state.address)
+        {
+            let mut at = innermost;
+            for _ in 0..MAX_LOOPS {
+                if at.is_null() || self.state.is_root_cframe(layout, at) {
+                    break;
+                }
+                self.meet_loop(at);
+                at = previous.read(memory, at).unwrap_or(Address::NULL);
+            }
+        }
+        chain.read(memory, layout, &self.state);
+        for (depth, frame) in chain.frames.iter().rev().enumerate() {
+            self.meet(frame.address, depth);
+        }
+        if let Some(last) = chain.frames.last()
+            && last.kind == FrameKind::Shim
+        {
+            self.root = last.address;
+        }
+        let outer = chain.frames.len().saturating_sub(1);
+        let shim = chain.frames[..outer].iter().rev().find(|frame| frame.kind == FrameKind::Shim);
+        if let Some(shim) = shim {
+            self.shim.get_or_insert((shim.code, shim.position));
+        }
+        self.arrange(layout);
+    }
+
+    fn learn_chunks(&mut self, memory: &impl Memory, layout: &Layout, frame: &InterpreterFrame) {
+        let Ok(newest) = self.state.datastack_chunk(memory, layout) else { return };
+        let top = self.state.datastack_top(memory, layout).unwrap_or(Address::NULL);
+        self.chunks.clear();
+        let mut at = newest;
+        let mut expected = 0;
+        let mut head = [0; 64];
+        let Some(head) = head.get_mut(..frame.chunk.len) else { return };
+        while !at.is_null() && self.chunks.len() < MAX_CHUNKS && expected < MAX_EXPECTED {
+            if self.chunks.iter().any(|chunk| chunk.at == at) || memory.read(at, head).is_err() {
+                break;
+            }
+            let (Some(size), Some(words), Some(previous)) =
+                (frame.chunk.size.get(head), frame.chunk.top.get(head), frame.chunk.previous.get(head))
+            else {
+                break;
+            };
+            let used = match at == newest {
+                true => top.since(at).unwrap_or(size).saturating_add(SLACK),
+                false => words.saturating_mul(8).saturating_add(frame.chunk.len as u64),
+            };
+            let chunk = Chunk { at, size: size.min(MAX_EXPECTED), expected: used.min(size).min(MAX_EXPECTED) };
+            expected += chunk.expected;
+            self.chunks.push(chunk);
+            at = previous;
+        }
+    }
+
+    /// Expects a frame at `at` from now on, so many frames from the outermost; answers whether that is new.
+    pub(super) fn meet(&mut self, at: Address, depth: usize) -> bool {
+        if at == self.root && !at.is_null() {
+            return false;
+        }
+        let chunk = self.chunks.iter_mut().find(|chunk| at.since(chunk.at).is_some_and(|offset| offset < chunk.size));
+        if let Some(chunk) = chunk {
+            let end = at.since(chunk.at).unwrap_or(0).saturating_add(SLACK).min(chunk.size);
+            let is_new = end > chunk.expected;
+            chunk.expected = chunk.expected.max(end);
+            return is_new;
+        }
+        let turn = self.turn;
+        if let Some(known) = self.outside.iter_mut().find(|outside| outside.at == at) {
+            known.used = turn;
+            known.depth = depth as u32;
+            return false;
+        }
+        self.outside.push(Outside { at, used: turn, depth: depth as u32 });
+        true
+    }
+
+    /// Expects an evaluation loop at `at` from now on.
+    pub(super) fn meet_loop(&mut self, at: Address) {
+        if !self.cframes.contains(&at) {
+            if self.cframes.len() == MAX_LOOPS {
+                self.cframes.remove(0);
+            }
+            self.cframes.push(at);
+        }
+    }
+
+    /// Whether `chunk` is expected to be the newest one of the data stack.
+    pub(super) fn knows_chunk(&self, chunk: Address) -> bool {
+        self.chunks.iter().any(|known| known.at == chunk)
+    }
+
+    /// Whether `at` lies in the data stack, as far as it is known: then, up to where.
+    pub(super) fn chunk_end(&self, at: Address) -> Option<Address> {
+        let chunk = self.chunks.iter().find(|chunk| at.since(chunk.at).is_some_and(|offset| offset < chunk.size))?;
+        Some(chunk.at.offset(chunk.size))
+    }
+
+    /// The stack was not understood: it is to be learnt anew, but not each time.
+    pub(super) fn is_strange(&mut self) {
+        self.learn_in.get_or_insert(PATIENCE);
+    }
+
+    /// The stack has moved: it is to be learnt anew before the next sample.
+    pub(super) fn has_moved(&mut self) {
+        self.learn_in = Some(0);
+    }
+
+    /// More is expected than the ranges say, which are in use now.
+    pub(super) fn arrange_later(&mut self) {
+        self.has_grown = true;
+    }
+
+    /// Makes ranges of what is expected.
+    fn arrange(&mut self, layout: &Layout) {
+        self.has_grown = false;
+        let len = layout.frames.len();
+        self.ranges.clear();
+        // The oldest chunk first, then what lies elsewhere, from the outermost frame on.
+        for chunk in self.chunks.iter().rev() {
+            self.ranges.add(chunk.at, chunk.expected as usize, 0);
+        }
+        // What a generator says of itself lies before its frame.
+        let before = match &layout.frames {
+            Frames::Interpreter(_) => GeneratorState::REACH as u64,
+            Frames::Object(_) => 0,
+        };
+        for outside in &self.outside {
+            let at = Address(outside.at.0.saturating_sub(before));
+            self.ranges.add(at, len + before as usize, outside.depth.saturating_add(1));
+        }
+        self.ranges.merge();
+        self.loops.clear();
+        if let CurrentFrame::Cframe { current_frame, previous, .. } = layout.thread.current_frame {
+            for at in &self.cframes {
+                self.loops.add(*at, current_frame.end().max(previous.end()), 0);
+            }
+            self.loops.merge();
+        }
+    }
+
+    /// Counts a sample; now and then forgets what was not used for long.
+    pub(super) fn turn(&mut self) {
+        self.samples = self.samples.wrapping_add(1);
+        if !self.samples.is_multiple_of(TURN) {
+            return;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let turn = self.turn;
+        // Frames outside are few, or frame objects, most of which are in use.
+        for (depth, known) in self.links.iter().enumerate() {
+            let at = known.link.frame.address;
+            if let Some(outside) = self.outside.iter_mut().find(|outside| outside.at == at) {
+                outside.used = turn;
+                outside.depth = depth as u32;
+            }
+        }
+        let before = self.outside.len();
+        let is_recent = |outside: &Outside| turn.wrapping_sub(outside.used) < TURNS_KEPT;
+        self.outside.retain(is_recent);
+        let most = self.links.len() + MAX_SPARE;
+        if self.outside.len() > most {
+            let surplus = self.outside.len() - most;
+            self.outside.drain(..surplus);
+        }
+        self.has_grown |= self.outside.len() != before;
+    }
+
+    /// Asks for the stack: once, or twice with the thread state between.
+    pub fn ask(&self, layout: &Layout, codes: &CodeCache, batch: &mut Batch, twice: bool) -> Asked {
+        let first = self.ranges.ask(batch, false);
+        let state = batch.push(self.state.address, layout.thread.len);
+        let loops = self.loops.ask(batch, false);
+        let volatile = batch.len();
+        for id in &self.volatile {
+            codes.ask(layout, *id, batch);
+        }
+        // Backwards, so that what called is looked at before and after what it called: a
+        // program that repeats itself while it is read would fool two readings in one order.
+        let second = if twice { self.ranges.ask(batch, true) } else { first };
+        Asked { first, state, loops, volatile, second }
+    }
+}

@@ -1,0 +1,188 @@
+//! The threads of a process, and what the scheduler says of each, kept from one sample to
+//! the next.
+
+use rspy_cpython::Attached;
+use rspy_cpython::interpreter::{GilState, ThreadState};
+use rspy_cpython::sampling::{Sampled, Watch};
+use rspy_process::threads::{Ran, RunState, SchedStat, ThreadStat};
+use rspy_process::{Process, ReadError};
+
+/// One thread state, and the kernel's thread that it belongs to.
+pub struct Member {
+    /// Where its stack is.
+    pub watch: Watch,
+    /// The kernel's id of the thread, if it could be found.
+    pub os_id: Option<u32>,
+    /// Its number in the recording.
+    pub number: u32,
+    /// Whether the kernel's thread is surely its own: a thread state that is just being made bears
+    /// the id of the thread that makes it.
+    pub is_sure: bool,
+    /// The member, in an older interpreter, that has the same kernel thread.
+    pub below: Option<usize>,
+    /// Whether there is one above it.
+    pub has_above: bool,
+    /// What the scheduler said last.
+    pub run_state: Option<RunState>,
+    /// The stack it has been asleep with, and the scheduler's figures from before it was read.
+    pub resting: Option<(Ran, Sampled)>,
+    stat: Option<ThreadStat>,
+    sched: Option<SchedStat>,
+    ran: Option<Ran>,
+}
+
+impl Member {
+    fn new(process: &Process, state: ThreadState, os_id: Option<u32>, number: u32) -> Member {
+        let pid = process.pid();
+        Member {
+            watch: Watch::new(state),
+            os_id,
+            number,
+            is_sure: true,
+            below: None,
+            has_above: false,
+            run_state: None,
+            resting: None,
+            stat: os_id.and_then(|tid| ThreadStat::open(pid, tid).ok()),
+            sched: os_id.and_then(|tid| SchedStat::open(pid, tid).ok()),
+            ran: None,
+        }
+    }
+
+    /// Asks the scheduler. Most sleeping threads are known to sleep still by figures that cost
+    /// a third of asking.
+    fn refresh(&mut self) {
+        let Some(stat) = &self.stat else { return };
+        // First: if it changes right after, that shows next time.
+        let ran = self.sched.as_ref().and_then(SchedStat::ran);
+        let sleeps_on = self.run_state == Some(RunState::Sleeping) && ran.is_some() && ran == self.ran;
+        if !sleeps_on {
+            self.run_state = Some(stat.run_state());
+            self.ran = ran;
+            self.resting = None;
+        }
+    }
+
+    /// Whether it slept when the scheduler was asked.
+    pub fn sleeps(&self) -> bool {
+        self.run_state == Some(RunState::Sleeping)
+    }
+
+    /// Keeps what was read since the scheduler was asked, if it slept then: as long as its figures
+    /// are the same, it is the same.
+    pub fn rest(&mut self, sampled: Sampled) {
+        self.resting = self.ran.filter(|_| self.sleeps()).map(|ran| (ran, sampled));
+    }
+}
+
+/// All threads of a process that Python knows.
+#[derive(Default)]
+pub struct Roster {
+    /// Those of the oldest interpreter first.
+    pub members: Vec<Member>,
+    numbered: u32,
+}
+
+impl Roster {
+    /// Reads the list of threads anew; those that are in it already stay what they are.
+    /// Answers whether there are new ones.
+    pub fn renew(&mut self, attached: &Attached, process: &Process) -> Result<bool, ReadError> {
+        let states = threads_steadily(attached, process)?;
+        let ids = attached.kernel_ids(process, process.memory(), &states);
+        let mut known: Vec<Option<Member>> = self.members.drain(..).map(Some).collect();
+        let before = self.numbered;
+        for (state, os_id) in states.into_iter().zip(ids) {
+            let same = known.iter_mut().find(|member| {
+                member.as_ref().is_some_and(|member| is_same(&member.watch.state, &state) && member.os_id == os_id)
+            });
+            let member = match same.and_then(Option::take) {
+                Some(mut member) => {
+                    member.watch.state = state;
+                    member
+                }
+                None => {
+                    self.numbered += 1;
+                    Member::new(process, state, os_id, self.numbered - 1)
+                }
+            };
+            self.members.push(member);
+        }
+        self.relate();
+        Ok(self.numbered != before)
+    }
+
+    /// Finds out who shares a kernel thread with whom.
+    fn relate(&mut self) {
+        let of = |member: &Member| (member.os_id, member.watch.state.interpreter_index);
+        for index in 0..self.members.len() {
+            let (os_id, interpreter) = of(&self.members[index]);
+            let shares = |other: &Member| os_id.is_some() && other.os_id == os_id;
+            let is_sure = !self.members.iter().enumerate().any(|(at, other)| {
+                at != index && shares(other) && other.watch.state.interpreter_index == interpreter
+            });
+            let below = self.members[..index]
+                .iter()
+                .rposition(|other| shares(other) && other.watch.state.interpreter_index != interpreter);
+            self.members[index].is_sure = is_sure;
+            self.members[index].below = below;
+            self.members[index].has_above = false;
+        }
+        for index in 0..self.members.len() {
+            if let Some(below) = self.members[index].below {
+                self.members[below].has_above = true;
+            }
+        }
+    }
+
+    /// Asks the scheduler of all.
+    pub fn refresh(&mut self) {
+        self.members.iter_mut().for_each(Member::refresh);
+    }
+
+    /// Whether a thread has ended since the list was read.
+    pub fn has_ended(&self) -> bool {
+        self.members.iter().any(|member| member.run_state == Some(RunState::Dead))
+    }
+
+    /// Adds the kernel threads that may be running bytecode to `tids`. Sleeping ones never are
+    /// stopped: an interrupted sleep can end early, and they stand still as it is.
+    pub fn may_run(&self, gil: &GilState, tids: &mut Vec<u32>) {
+        for member in &self.members {
+            if member.run_state == Some(RunState::Running)
+                && gil.may_run(&member.watch.state)
+                && let Some(tid) = member.os_id
+                && !tids.contains(&tid)
+            {
+                tids.push(tid);
+            }
+        }
+    }
+
+    /// Whether no thread can run bytecode: a frame changes only under a GIL, and each GIL
+    /// is held by a thread that is stopped.
+    pub fn stands_still(&self, gil: &GilState, is_stopped: impl Fn(&Member) -> bool) -> bool {
+        let GilState::Held { holders, free: 0 } = gil else { return false };
+        let stands = |holder| self.members.iter().any(|m| m.watch.state.address == holder && is_stopped(m));
+        holders.iter().copied().all(stands)
+    }
+}
+
+/// Whether both are one thread state at different times.
+fn is_same(one: &ThreadState, other: &ThreadState) -> bool {
+    let what = |state: &ThreadState| {
+        (state.address, state.interpreter, state.interpreter_index, state.thread_id, state.native_thread_id)
+    };
+    what(one) == what(other)
+}
+
+/// A list that changes while it is read shows as a fault: it is read again.
+fn threads_steadily(attached: &Attached, process: &Process) -> Result<Vec<ThreadState>, ReadError> {
+    let mut outcome = attached.threads(process.memory());
+    for _ in 0..8 {
+        match outcome {
+            Err(ReadError::Fault { .. }) => outcome = attached.threads(process.memory()),
+            _ => break,
+        }
+    }
+    outcome
+}
