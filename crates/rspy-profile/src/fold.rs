@@ -23,9 +23,9 @@ pub struct Folded {
 /// result is ordered by thread and stack, each in the order of arrival.
 pub fn fold(profile: &Profile, options: &Options) -> Vec<Folded> {
     let mut weights: FxHashMap<(Option<ThreadId>, StackId), u64> = FxHashMap::default();
-    for sample in profile.samples.iter().filter(|sample| options.include(sample)) {
-        let thread = options.by_thread.then_some(sample.thread);
-        *weights.entry((thread, sample.stack)).or_default() += u64::from(sample.weight);
+    for run in profile.samples().iter().filter(|run| options.include(&run.sample)) {
+        let thread = options.by_thread.then_some(run.sample.thread);
+        *weights.entry((thread, run.sample.stack)).or_default() += run.weight();
     }
     let mut folded: Vec<Folded> =
         weights.into_iter().map(|((thread, stack), weight)| Folded { thread, stack, weight }).collect();
@@ -50,13 +50,13 @@ impl Totals {
     /// The totals of `profile` as `options` show it.
     pub fn new(profile: &Profile, options: &Options) -> Self {
         let mut totals = Totals { lost: profile.lost.total(), ..Totals::default() };
-        for sample in &profile.samples {
-            let weight = u64::from(sample.weight);
-            if !options.include(sample) {
+        for run in profile.samples() {
+            let weight = run.weight();
+            if !options.include(&run.sample) {
                 totals.left_out += weight;
                 continue;
             }
-            let leaf = profile.stacks.split(sample.stack).map(|(_, frame)| profile.frames[frame].kind);
+            let leaf = profile.stacks.split(run.sample.stack).map(|(_, frame)| profile.frames[frame].kind);
             match leaf {
                 Some(FrameKind::Lost(_)) => totals.lost += weight,
                 Some(FrameKind::Cut) => {

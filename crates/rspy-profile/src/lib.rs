@@ -4,7 +4,7 @@
 //! [`Strings`], a place in the program is a [`Frame`] in [`Frames`], a stack is a (caller, frame)
 //! node in the prefix tree [`Stacks`], and a [`Sample`] is a few words: when, which thread, which
 //! stack. Names are looked up only when something is written, so recording never touches text it
-//! has already seen.
+//! has already seen. Samples that are alike share an entry ([`Run`]), so that a profile stays small at any rate.
 //!
 //! ```text
 //! Sample ──► ThreadId ──► Thread ──► StringId
@@ -43,6 +43,7 @@ mod options;
 mod place;
 mod profile;
 mod sample;
+mod samples;
 mod stack;
 mod strings;
 mod thread;
@@ -56,6 +57,7 @@ pub use metadata::Metadata;
 pub use options::Options;
 pub use profile::{Lost, Profile};
 pub use sample::{Activity, Sample, ThreadState};
+pub use samples::Run;
 pub use stack::{StackId, Stacks};
 pub use strings::{StringId, Strings};
 pub use thread::{Thread, ThreadId, Threads};

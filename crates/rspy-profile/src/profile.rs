@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::format::Format;
 use crate::frame::{Frames, LostReason};
 use crate::metadata::Metadata;
 use crate::sample::Sample;
+use crate::samples::{Kept, MOST_WEIGHT, Run, Samples};
 use crate::stack::Stacks;
 use crate::strings::Strings;
 use crate::thread::Threads;
@@ -22,16 +24,34 @@ pub struct Profile {
     pub stacks: Stacks,
     /// The threads that samples refer to.
     pub threads: Threads,
-    /// The samples, in the order they were taken.
-    pub samples: Vec<Sample>,
+    samples: Samples,
     /// The samples that could not be taken.
     pub lost: Lost,
 }
 
 impl Profile {
-    /// A profile without samples.
+    /// A profile without samples, which every format can write.
     pub fn new(metadata: Metadata) -> Self {
         Self { metadata, ..Self::default() }
+    }
+
+    /// The same for `format`, and formats that need no more than it: without a
+    /// [time line](Format::needs_timeline) a profile grows with the number of distinct stacks, however
+    /// many samples are taken of them.
+    pub fn for_format(metadata: Metadata, format: &dyn Format) -> Self {
+        let kept = if format.needs_timeline() { Kept::InTime } else { Kept::Summed };
+        Self { metadata, samples: Samples::new(kept), ..Self::default() }
+    }
+
+    /// Adds a sample. Those of one thread come in the order of time.
+    pub fn add(&mut self, sample: Sample) {
+        self.samples.add(sample, &self.metadata);
+    }
+
+    /// The samples in the order of the first of each run. Without a time line those that are alike are
+    /// one sample that weighs as much as all of them.
+    pub fn samples(&self) -> &[Run] {
+        self.samples.runs()
     }
 }
 
@@ -46,6 +66,7 @@ pub struct Lost {
 impl Lost {
     /// Counts `weight` more samples as lost.
     pub fn add(&mut self, reason: LostReason, weight: u64) {
+        let weight = weight.min(MOST_WEIGHT - self.total());
         *self.counts.entry(reason).or_default() += weight;
     }
 

@@ -1,5 +1,6 @@
 //! A sample: what one thread was doing at one moment, in a few words.
 
+use crate::metadata::Metadata;
 use crate::stack::StackId;
 use crate::thread::ThreadId;
 
@@ -14,13 +15,26 @@ pub struct Sample {
     pub stack: StackId,
     /// How many ticks of the sampler this stands for: 1, and 1 more for every tick that was missed
     /// just before it.
-    pub weight: u32,
+    pub weight: u64,
     /// Whether it was running, and whether it held the GIL.
     pub state: ThreadState,
 }
 
+impl Sample {
+    /// Whether `other` shows the same thread in the same place and state.
+    pub(crate) fn is_like(&self, other: &Sample) -> bool {
+        (self.thread, self.stack, self.state) == (other.thread, other.stack, other.state)
+    }
+
+    /// The time from which on it stands for its thread: that of the first tick that was missed just
+    /// before it, in nanoseconds since the start.
+    pub(crate) fn since(&self, metadata: &Metadata) -> u64 {
+        self.at.saturating_sub(self.weight.saturating_sub(1).saturating_mul(metadata.period()))
+    }
+}
+
 /// Whether a thread was running, and whether it held the GIL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ThreadState {
     /// Whether it was running.
     pub activity: Activity,
@@ -30,7 +44,7 @@ pub struct ThreadState {
 }
 
 /// Whether a thread was running.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activity {
     /// On a CPU, or ready to run on one.
     Active,

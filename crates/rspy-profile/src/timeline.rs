@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::profile::Profile;
-use crate::sample::Sample;
+use crate::samples::Run;
 use crate::thread::ThreadId;
 
 /// The samples of one thread.
@@ -11,19 +11,19 @@ pub(crate) struct Timeline<'profile> {
     /// Whose they are.
     pub(crate) thread: ThreadId,
     /// The samples that are shown, the oldest first.
-    pub(crate) samples: Vec<&'profile Sample>,
+    pub(crate) runs: Vec<&'profile Run>,
 }
 
 /// The samples of `profile` that `options` include, of each thread that has some.
 pub(crate) fn timelines<'profile>(profile: &'profile Profile, options: &Options) -> Vec<Timeline<'profile>> {
     let mut timelines: Vec<Timeline<'profile>> =
-        profile.threads.iter().map(|(thread, _)| Timeline { thread, samples: Vec::new() }).collect();
-    for sample in profile.samples.iter().filter(|sample| options.include(sample)) {
-        timelines[sample.thread.index()].samples.push(sample);
+        profile.threads.iter().map(|(thread, _)| Timeline { thread, runs: Vec::new() }).collect();
+    for run in profile.samples().iter().filter(|run| options.include(&run.sample)) {
+        timelines[run.sample.thread.index()].runs.push(run);
     }
-    timelines.retain(|timeline| !timeline.samples.is_empty());
+    timelines.retain(|timeline| !timeline.runs.is_empty());
     for timeline in &mut timelines {
-        timeline.samples.sort_by_key(|sample| sample.at);
+        timeline.runs.sort_by_key(|run| run.sample.at);
     }
     timelines
 }

@@ -282,7 +282,7 @@ mod tests {
     const LIMIT: DepthLimit = DepthLimit { outer: 2, inner: 1, label: "[gap]" };
 
     /// A profile with the given stacks, root first, of the given weights.
-    fn profile(stacks: &[(&[&str], u32)]) -> Profile {
+    fn profile(stacks: &[(&[&str], u64)]) -> Profile {
         let mut profile = Profile::default();
         let thread = crate::Thread { process: 1, os_id: Some(1), python_id: None, name: None };
         let thread = profile.threads.add(thread);
@@ -293,7 +293,7 @@ mod tests {
                 let frame = profile.frames.intern(frame);
                 profile.stacks.intern(stack, frame)
             });
-            profile.samples.push(Sample { at: 0, thread, stack, weight, state: ThreadState::default() });
+            profile.add(Sample { at: 0, thread, stack, weight, state: ThreadState::default() });
         }
         profile
     }

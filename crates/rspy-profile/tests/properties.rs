@@ -2,13 +2,14 @@
 
 mod fixture;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use fixture::{Recorder, written};
 use proptest::prelude::*;
 use rspy_profile::format::Raw;
 use rspy_profile::{
-    Activity, FORMATS, Frame, FrameKind, LostReason, Options, Profile, StackId, Strings, Totals, fold,
+    Activity, FORMATS, Frame, FrameKind, LostReason, Options, Profile, Run, Sample, StackId, Strings, Totals,
+    fold,
 };
 
 /// What a frame may be called: characters that mean something to some format come often.
@@ -34,15 +35,15 @@ fn activity() -> impl Strategy<Value = Activity> {
 }
 
 prop_compose! {
-    fn profile()(
+    fn recorder()(
         threads in prop::collection::vec(name(), 1..4),
         frames in prop::collection::vec((name(), name(), prop::option::of(0_u32..3), kind()), 1..8),
         samples in prop::collection::vec(
-            (any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 0..6), 0_u32..100, activity()),
+            (any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 0..6), weight(), activity(), 1..4),
             0..30,
         ),
         lost in 0_u64..3,
-    ) -> Profile {
+    ) -> Recorder {
         let mut recorder = Recorder::default();
         let threads: Vec<_> = threads.iter().enumerate().map(|(id, name)| recorder.thread(id as u32, name)).collect();
         let frames: Vec<_> = frames
@@ -54,15 +55,26 @@ prop_compose! {
                 recorder.profile.frames.intern(frame)
             })
             .collect();
-        for (thread, stack, weight, activity) in samples {
+        for (thread, stack, weight, activity, repeats) in samples {
             let stack = stack.iter().fold(StackId::EMPTY, |stack, frame| {
                 recorder.profile.stacks.intern(stack, *frame.get(&frames))
             });
-            recorder.sample(*thread.get(&threads), stack, weight, activity);
+            for _ in 0..repeats {
+                recorder.sample(*thread.get(&threads), stack, weight, activity);
+            }
         }
         recorder.profile.lost.add(LostReason::Exited, lost);
-        recorder.profile
+        recorder
     }
+}
+
+/// Most samples weigh 1, so that there are runs of equal ones; some are followed by a pause.
+fn weight() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => Just(1), 1 => 0_u64..100]
+}
+
+fn profile() -> impl Strategy<Value = Profile> {
+    recorder().prop_map(|recorder| recorder.profile)
 }
 
 prop_compose! {
@@ -76,14 +88,14 @@ proptest! {
     #[test]
     fn folding_keeps_every_sample(profile in profile(), options in options()) {
         let shown: u64 =
-            profile.samples.iter().filter(|sample| options.include(sample)).map(|sample| u64::from(sample.weight)).sum();
+            profile.samples().iter().filter(|run| options.include(&run.sample)).map(Run::weight).sum();
         let folded = fold(&profile, &options);
         prop_assert_eq!(folded.iter().map(|folded| folded.weight).sum::<u64>(), shown);
         prop_assert!(folded.is_sorted_by(|one, next| (one.thread, one.stack) < (next.thread, next.stack)));
 
         let totals = Totals::new(&profile, &options);
         prop_assert_eq!(totals.samples + totals.lost, shown + profile.lost.total());
-        let taken: u64 = profile.samples.iter().map(|sample| u64::from(sample.weight)).sum();
+        let taken: u64 = profile.samples().iter().map(Run::weight).sum();
         prop_assert_eq!(totals.samples + totals.lost + totals.left_out, taken + profile.lost.total());
     }
 
@@ -114,8 +126,9 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_samples_does_not_matter(profile in profile(), options in options()) {
-        // The same samples recorded the other way round intern everything in another order.
+    fn the_order_of_samples_does_not_matter(recorder in recorder(), options in options()) {
+        let profile = recorder.profile;
+        // No two of them are in one run, and the same samples recorded the other way round intern everything in another order.
         let mut reversed = Recorder::default();
         for (_, thread) in profile.threads.iter() {
             let name = thread.name.map_or("", |name| &profile.strings[name]);
@@ -123,7 +136,7 @@ proptest! {
         }
         let mut threads: Vec<_> = reversed.profile.threads.iter().map(|(id, _)| id).collect();
         threads.reverse();
-        for sample in profile.samples.iter().rev() {
+        for sample in recorder.taken.iter().rev() {
             let mut buffer = Vec::new();
             let mut stack = StackId::EMPTY;
             for &frame in profile.stacks.root_first(sample.stack, &mut buffer) {
@@ -135,11 +148,32 @@ proptest! {
                 stack = reversed.profile.stacks.intern(stack, frame);
             }
             let thread = threads[threads.len() - 1 - sample.thread.index()];
-            reversed.profile.samples.push(rspy_profile::Sample { thread, stack, ..*sample });
+            reversed.profile.add(Sample { thread, stack, ..*sample });
         }
         reversed.profile.lost = profile.lost.clone();
         for format in FORMATS {
             prop_assert_eq!(written(*format, &profile, &options), written(*format, &reversed.profile, &options));
+        }
+    }
+
+    #[test]
+    fn a_profile_for_a_format_is_written_as_one_of_every_sample(recorder in recorder(), options in options()) {
+        for format in FORMATS {
+            let mut profile = Profile::for_format(recorder.profile.metadata.clone(), *format);
+            profile.strings = recorder.profile.strings.clone();
+            profile.frames = recorder.profile.frames.clone();
+            profile.stacks = recorder.profile.stacks.clone();
+            profile.threads = recorder.profile.threads.clone();
+            profile.lost = recorder.profile.lost.clone();
+            for sample in &recorder.taken {
+                profile.add(*sample);
+            }
+            if !format.needs_timeline() {
+                let state = |run: &Run| (run.sample.thread, run.sample.stack, run.sample.state);
+                let distinct: HashSet<_> = profile.samples().iter().map(state).collect();
+                prop_assert_eq!(distinct.len(), profile.samples().len());
+            }
+            prop_assert_eq!(written(*format, &profile, &options), written(*format, &recorder.profile, &options));
         }
     }
 
@@ -156,7 +190,7 @@ proptest! {
     #[test]
     fn stacks_give_back_their_frames(profile in profile()) {
         let mut buffer = Vec::new();
-        for sample in &profile.samples {
+        for Run { sample, .. } in profile.samples() {
             let leaf_first: Vec<_> = profile.stacks.leaf_first(sample.stack).collect();
             prop_assert_eq!(leaf_first.len(), profile.stacks.depth(sample.stack) as usize);
             let root_first = profile.stacks.root_first(sample.stack, &mut buffer);

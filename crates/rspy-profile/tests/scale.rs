@@ -34,7 +34,7 @@ fn wide(stacks: u32, depth: u32) -> Profile {
             seed = seed.rotate_left(1);
             recorder.profile.stacks.intern(stack, frame)
         });
-        recorder.active(thread, stack, 1 + number % 7);
+        recorder.active(thread, stack, 1 + u64::from(number) % 7);
     }
     recorder.profile
 }

@@ -14,6 +14,9 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use rspy_profile::{FORMATS, Format};
 
+use crate::clock::Rate;
+use crate::target::Pausing;
+
 /// Sampling profiler for running Python programs.
 ///
 /// Attaches to a CPython process from outside: nothing is imported, injected or
@@ -134,9 +137,9 @@ pub struct Record {
     #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = duration)]
     pub duration: Limit,
 
-    /// Samples a second; more than 100000 are not taken
-    #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = rate)]
-    pub rate: u32,
+    /// Samples a second: 100, 2.5k, 20khz, 1mhz; or "max", as many as can be had
+    #[arg(short, long, value_name = "HZ", default_value = "100")]
+    pub rate: Rate,
 
     /// Record the processes that it starts as well (not in this release yet)
     #[arg(short, long)]
@@ -174,10 +177,13 @@ pub struct Record {
     #[arg(short, long)]
     pub native: bool,
 
-    /// Never stop the program, not even for microseconds: many stacks of running threads are lost
-    /// or end in [cut], where the innermost frames are not known
+    /// How much the program is stopped
+    #[command(flatten)]
+    pub stops: Stops,
+
+    /// Say at the end what the recording cost rspy itself
     #[arg(long)]
-    pub nonblocking: bool,
+    pub stats: bool,
 
     /// Show columns beside line numbers (Python 3.11 and later): file.py:LINE:FIRST-LAST, counted from 1
     #[arg(long)]
@@ -200,9 +206,9 @@ pub struct Top {
     #[arg(short, long, value_parser = pid, value_name = "PID")]
     pub pid: Option<u32>,
 
-    /// Samples a second; more than 100000 are not taken
-    #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = rate)]
-    pub rate: u32,
+    /// Samples a second: 100, 2.5k, 20khz, 1mhz; or "max", as many as can be had
+    #[arg(short, long, value_name = "HZ", default_value = "100")]
+    pub rate: Rate,
 
     /// Watch the processes that it starts as well
     #[arg(short, long)]
@@ -228,9 +234,38 @@ pub struct Top {
     #[arg(short, long)]
     pub native: bool,
 
-    /// Never stop the program, not even for microseconds: more stacks are lost
+    /// How much the program is stopped
+    #[command(flatten)]
+    pub stops: Stops,
+}
+
+/// How much `record` and `top` stop the program.
+#[derive(Args)]
+pub struct Stops {
+    /// Never stop the program, not even for microseconds: many stacks of running threads are lost
+    /// or end in [cut], where the innermost frames are not known
     #[arg(long)]
     pub nonblocking: bool,
+
+    /// Stop the program for every sample of a running thread, whatever it costs
+    #[arg(long, conflicts_with = "nonblocking")]
+    pub blocking: bool,
+
+    /// How much of its time the program may be stopped for sampling. Beyond it stacks are read while
+    /// it runs, and may end in [cut]
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = share)]
+    pub stop_budget: f64,
+}
+
+impl Stops {
+    /// What they come to.
+    pub fn pausing(&self) -> Pausing {
+        match (self.nonblocking, self.blocking) {
+            (true, _) => Pausing::Never,
+            (_, true) => Pausing::Always,
+            _ => Pausing::Budget(self.stop_budget),
+        }
+    }
 }
 
 /// Options of `rspy dump`.
@@ -294,9 +329,6 @@ pub struct Limit(
     pub Option<Duration>,
 );
 
-/// More than a process can be looked at.
-const MAX_RATE: u64 = 100_000;
-
 fn pid(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => i32::from_str_radix(digits, 16),
@@ -319,10 +351,10 @@ fn duration(text: &str) -> Result<Limit, String> {
     }
 }
 
-fn rate(text: &str) -> Result<u32, String> {
-    match text.parse::<u64>() {
-        Ok(rate) if rate > 0 => Ok(rate.min(MAX_RATE) as u32),
-        _ => Err("give a whole number from 1 to 100000".to_owned()),
+fn share(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err("give a percentage above 0 and up to 100".to_owned()),
     }
 }
 
@@ -359,8 +391,10 @@ mod tests {
         assert_eq!(duration("0"), Ok(Limit(Some(Duration::ZERO))));
         assert_eq!(duration("0.5"), Ok(Limit(Some(Duration::from_millis(500)))));
         assert!(duration("-1").is_err() && duration("nan").is_err() && duration("10s").is_err());
-        assert_eq!(rate("1000000"), Ok(100_000));
-        assert!(rate("0").is_err() && rate("1.5").is_err());
+        assert_eq!(share("1"), Ok(0.01));
+        assert_eq!(share("0.5%"), Ok(0.005));
+        assert_eq!(share("100"), Ok(1.0));
+        assert!(share("0").is_err() && share("101").is_err() && share("nan").is_err() && share("").is_err());
     }
 
     fn record(arguments: &[&str]) -> Record {
@@ -380,5 +414,16 @@ mod tests {
         let both = record(&["-p", "12", "-f", "RAW", "python"]);
         assert_eq!((both.pid, both.format.name()), (Some(12), "raw"));
         assert!(Cli::try_parse_from(["rspy", "record"]).is_err());
+    }
+
+    #[test]
+    fn stops_are_as_the_options_say() {
+        let pausing = |arguments: &[&str]| record(&[&["-p", "12"], arguments].concat()).stops.pausing();
+        assert_eq!(pausing(&[]), Pausing::Budget(0.01));
+        assert_eq!(pausing(&["--stop-budget", "5"]), Pausing::Budget(0.05));
+        assert_eq!(pausing(&["--stop-budget", "5", "--blocking"]), Pausing::Always);
+        assert_eq!(pausing(&["--nonblocking"]), Pausing::Never);
+        let both = ["rspy", "record", "-p", "12", "--blocking", "--nonblocking"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 }

@@ -27,7 +27,7 @@ const LOCAL_LENGTH: usize = 128;
 /// Looks at the process once and prints what it saw.
 pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     let pid = options.pid.ok_or_else(|| Failure::new("No process was given.", "Give one with --pid PID."))?;
-    let mut target = attach(pid, Pausing::nonblocking(options.nonblocking))?;
+    let mut target = attach(pid, if options.nonblocking { Pausing::Never } else { Pausing::Always })?;
     if options.class_names {
         target.read_class_names();
     }

@@ -18,7 +18,7 @@ use crate::progress::{Messages, Progress, grouped, report};
 use crate::recorder::Recorder;
 use crate::signals::Signals;
 use crate::target::{Pausing, Target, Which};
-use crate::wait::{Woken, exit_of, wait};
+use crate::wait::{Pacer, Woken, exit_of};
 
 /// How often names of threads are looked for while some have none: a thread may
 /// name itself late, or end before the recording does.
@@ -40,7 +40,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             "Give one of the two.",
         ));
     }
-    let pausing = Pausing::nonblocking(options.nonblocking);
+    let pausing = options.stops.pausing();
     let mut signals = Signals::collect(options.pid.is_none())?;
     let (mut launched, mut target, output) = match options.pid {
         Some(pid) => {
@@ -164,10 +164,7 @@ fn announce(options: &Record, messages: &Messages) {
         Some(limit) => format!(" for {} seconds", limit.as_secs_f64()),
         None => String::new(),
     };
-    messages.say(format_args!(
-        "Sampling process {} times a second{limit}. Press Control-C to exit.",
-        options.rate
-    ));
+    messages.say(format_args!("Sampling process {}{limit}. Press Control-C to exit.", options.rate));
     messages.pause();
 }
 
@@ -178,12 +175,13 @@ fn sample(
     signals: &mut Signals,
 ) -> (Recorder, End, Duration) {
     let pid = target.process.pid();
-    let exit = exit_of(pid);
+    let mut pacer = Pacer::new(options.rate, exit_of(pid));
     if options.class_names {
         target.read_class_names();
     }
     let which = if options.idle { Which::All } else { Which::Active };
-    let mut recorder = Recorder::new(metadata(options, target), options.columns);
+    let mut recorder =
+        Recorder::new(Profile::for_format(metadata(options, target), options.format), options.columns);
     let progress = Progress::new(options.duration.0, options.hideprogress);
     // The kernel ends a wait up to 50 µs late unless told otherwise; a kernel that
     // does not know better is as precise as it is.
@@ -195,11 +193,11 @@ fn sample(
     // One too far away to be counted is none.
     let limit = options.duration.0.and_then(|limit| start.checked_add(limit));
     // It may replace itself (`exec`) by another Python.
-    let mut search = Search::new(pid, Pausing::nonblocking(options.nonblocking));
+    let mut search = Search::new(pid, options.stops.pausing());
     let end = loop {
         let tick = clock.next(Instant::now());
         let until = limit.map_or(tick.due, |limit| limit.min(tick.due));
-        match wait(until, exit.as_ref(), signals) {
+        match pacer.wait(until, signals) {
             Woken::Due => {}
             Woken::Exited => break End::Exited,
             Woken::Signalled if serve(signals, launched) => break End::Interrupted,
@@ -252,7 +250,7 @@ fn metadata(options: &Record, target: &Target) -> Metadata {
         python_version: Some(format!("{}{}", target.attached.version(), target.attached.abi())),
         pid: target.process.pid(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
-        rate: f64::from(options.rate),
+        rate: options.rate.hertz(),
         start: SystemTime::now(),
         duration: Duration::ZERO,
         rspy_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -7,8 +7,7 @@ use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::stack;
 use rspy_process::{Process, ReadError};
 use rspy_profile::{
-    Activity, Frame, FrameId, FrameKind, LostReason, Metadata, Profile, Sample, StackId, Thread, ThreadId,
-    ThreadState,
+    Activity, Frame, FrameId, FrameKind, LostReason, Profile, Sample, StackId, Thread, ThreadId, ThreadState,
 };
 
 use crate::columns::columns_of;
@@ -29,10 +28,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// An empty recording, with or without the columns of frames.
-    pub fn new(metadata: Metadata, columns: bool) -> Recorder {
+    /// A recording into `profile`, with or without the columns of frames.
+    pub fn new(profile: Profile, columns: bool) -> Recorder {
         Recorder {
-            profile: Profile::new(metadata),
+            profile,
             names: ShortNames::default(),
             threads: HashMap::new(),
             columns,
@@ -45,11 +44,11 @@ impl Recorder {
 
     /// Adds what one look saw, `at` after the start; `weight` is 1 plus the ticks
     /// missed before it. Threads without Python frames are left out.
-    pub fn add(&mut self, process: &Process, at: Duration, weight: u32, look: &[ThreadSample]) {
+    pub fn add(&mut self, process: &Process, at: Duration, weight: u64, look: &[ThreadSample]) {
         self.looks += 1;
         for sample in look {
             if sample.lost {
-                self.profile.lost.add(LostReason::Inconsistent, weight.into());
+                self.profile.lost.add(LostReason::Inconsistent, weight);
                 continue;
             }
             if sample.frames.is_empty() && !sample.cut {
@@ -57,9 +56,9 @@ impl Recorder {
             }
             let stack = self.stack(process, sample);
             let thread = self.thread(process, sample);
-            self.samples += u64::from(weight);
-            self.cut += if sample.cut { u64::from(weight) } else { 0 };
-            self.profile.samples.push(Sample {
+            self.samples += weight;
+            self.cut += if sample.cut { weight } else { 0 };
+            self.profile.add(Sample {
                 at: at.as_nanos() as u64,
                 thread,
                 stack,
@@ -77,13 +76,13 @@ impl Recorder {
     }
 
     /// Counts a look that failed.
-    pub fn lose(&mut self, error: ReadError, weight: u32) {
+    pub fn lose(&mut self, error: ReadError, weight: u64) {
         let reason = match error {
             ReadError::Gone => LostReason::Exited,
             ReadError::Denied => LostReason::Denied,
             ReadError::Fault { .. } | ReadError::Os(_) => LostReason::Unreadable,
         };
-        self.profile.lost.add(reason, weight.into());
+        self.profile.lost.add(reason, weight);
     }
 
     /// Whether a thread was met whose name is not known yet.

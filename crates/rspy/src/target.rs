@@ -33,19 +33,15 @@ const ROUNDS: usize = 24;
 const MAX_LOCALS: u64 = 2 << 30;
 
 /// Whether threads may be stopped.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq)]
 pub enum Pausing {
+    /// As [`Pausing::Always`] within this share of the time, from 0 to 1; beyond it as
+    /// [`Pausing::Never`]. For now there is no bound: every look stops.
+    Budget(f64),
     /// Those that may run bytecode, for the length of a read.
-    Blocking,
+    Always,
     /// None, never: the innermost frames of running threads are often not known then.
-    Nonblocking,
-}
-
-impl Pausing {
-    /// As `--nonblocking` says.
-    pub fn nonblocking(nonblocking: bool) -> Pausing {
-        if nonblocking { Pausing::Nonblocking } else { Pausing::Blocking }
-    }
+    Never,
 }
 
 /// Which threads a look is for.
@@ -158,7 +154,7 @@ impl Target {
     /// thread with others (subinterpreters) are one thread here, with the frames
     /// of all of them.
     pub fn look(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
-        if self.pausing == Pausing::Nonblocking {
+        if self.pausing == Pausing::Never {
             return self.look_without_stopping(which);
         }
         self.tracer.serve_late();

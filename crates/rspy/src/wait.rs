@@ -1,11 +1,12 @@
 //! Waiting for a time, for the end of a process, or for a signal, whichever is first.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::clock::Rate;
 use crate::signals::Signals;
 
 /// What ended a wait.
@@ -32,25 +33,154 @@ pub fn wait(due: Instant, exit: Option<&OwnedFd>, signals: &Signals) -> Woken {
         return Woken::Signalled;
     }
     loop {
-        let left = due.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-        let signal = PollFd::new(signals, PollFlags::IN);
-        let (ready, signalled) = match exit {
-            Some(exit) => {
-                let mut watched = [signal, PollFd::new(exit, PollFlags::IN)];
-                (poll(&mut watched, Some(&timeout)), !watched[0].revents().is_empty())
+        match look(due.saturating_duration_since(Instant::now()), exit, signals) {
+            Some(woken) => return woken,
+            None if due <= Instant::now() => return Woken::Due,
+            None => {}
+        }
+    }
+}
+
+/// Looks for a signal or an exit, for `at_most` so long, or for less.
+fn look(at_most: Duration, exit: Option<&OwnedFd>, signals: &Signals) -> Option<Woken> {
+    let timeout =
+        Timespec { tv_sec: at_most.as_secs().cast_signed(), tv_nsec: at_most.subsec_nanos().into() };
+    let signal = PollFd::new(signals, PollFlags::IN);
+    let (ready, signalled) = match exit {
+        Some(exit) => {
+            let mut watched = [signal, PollFd::new(exit, PollFlags::IN)];
+            (poll(&mut watched, Some(&timeout)), !watched[0].revents().is_empty())
+        }
+        None => {
+            let mut watched = [signal];
+            (poll(&mut watched, Some(&timeout)), !watched[0].revents().is_empty())
+        }
+    };
+    match ready {
+        // A signal that interrupted it has become readable by the next time.
+        Ok(0) | Err(_) => None,
+        Ok(_) if signalled => Some(Woken::Signalled),
+        Ok(_) => Some(Woken::Exited),
+    }
+}
+
+/// How long a [`Pacer`] goes without looking for a signal or an exit: looking costs
+/// as much as reading a short stack.
+const UNWATCHED: Duration = Duration::from_millis(1);
+
+/// The shortest period with sleep in it: falling asleep and waking take about so long.
+const SHORTEST_SLEPT: Duration = Duration::from_micros(50);
+
+/// How far the margin may go, however late the kernel is.
+const LARGEST_MARGIN: Duration = Duration::from_micros(50);
+
+/// How much the margin moves at a time.
+const STEP: Duration = Duration::from_nanos(200);
+
+/// Waiting for one deadline after the other, as exactly as the rate asks for.
+///
+/// The kernel wakes late, so a sleep ends a margin before the deadline and the rest is
+/// spent in a loop. The margin is what three in four wakings exceed, so that the loop is
+/// short, and most often none at all: at 1,000 a second waiting takes well under 0.5 % of
+/// a CPU. Where the period is too short to sleep in, the loop is all there is, and takes
+/// a whole CPU.
+pub struct Pacer {
+    exit: Option<OwnedFd>,
+    margin: Duration,
+    may_sleep: bool,
+    looked: Instant,
+}
+
+impl Pacer {
+    /// Waits at `rate`, and for what [`exit_of`] says of a process.
+    pub fn new(rate: Rate, exit: Option<OwnedFd>) -> Pacer {
+        let may_sleep = rate.period() >= SHORTEST_SLEPT;
+        Pacer { exit, margin: Duration::ZERO, may_sleep, looked: Instant::now() }
+    }
+
+    /// As [`wait`], but for signals and exits of the last millisecond, which may be found
+    /// by the next call.
+    pub fn wait(&mut self, due: Instant, signals: &Signals) -> Woken {
+        if signals.has_waiting() {
+            return Woken::Signalled;
+        }
+        let mut now = Instant::now();
+        loop {
+            let left = due.saturating_duration_since(now);
+            let sleep = left.saturating_sub(self.margin);
+            let sleeps = self.may_sleep && !sleep.is_zero();
+            if sleeps || now.saturating_duration_since(self.looked) >= UNWATCHED {
+                let at_most = if sleeps { sleep } else { Duration::ZERO };
+                if let Some(woken) = look(at_most, self.exit.as_ref(), signals) {
+                    return woken;
+                }
+                let meant = now + at_most;
+                now = Instant::now();
+                self.looked = now;
+                if sleeps && now >= meant {
+                    self.learn(now - meant);
+                }
+            } else if left.is_zero() {
+                return Woken::Due;
+            } else {
+                std::hint::spin_loop();
+                now = Instant::now();
             }
-            None => {
-                let mut watched = [signal];
-                (poll(&mut watched, Some(&timeout)), !watched[0].revents().is_empty())
-            }
+        }
+    }
+
+    /// Moves the margin towards what three in four wakings are later than.
+    fn learn(&mut self, late: Duration) {
+        self.margin = match late < self.margin {
+            true => self.margin.saturating_sub(STEP * 3),
+            false => (self.margin + STEP).min(LARGEST_MARGIN),
         };
-        match ready {
-            Ok(0) if due <= Instant::now() => return Woken::Due,
-            // A signal that interrupted the wait has become readable.
-            Ok(0) | Err(_) => {}
-            Ok(_) if signalled => return Woken::Signalled,
-            Ok(_) => return Woken::Exited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_is_what_most_wakings_exceed() {
+        let mut pacer = Pacer::new(Rate::Hz(1000.0), None);
+        for late in (0..20_000).map(|waking| Duration::from_micros(waking * 7 % 40)) {
+            pacer.learn(late);
+        }
+        let micros = pacer.margin.as_micros();
+        assert!((7..=13).contains(&micros), "a quarter of 40 µs: {micros}");
+        for _ in 0..20_000 {
+            pacer.learn(Duration::from_secs(1));
+        }
+        assert_eq!(pacer.margin, LARGEST_MARGIN);
+    }
+
+    #[test]
+    fn it_is_never_early() {
+        let signals = Signals::collect(false).unwrap_or_else(|failure| panic!("{failure}"));
+        for rate in [Rate::Hz(1_000.0), Rate::Hz(1e6), Rate::Max] {
+            let mut pacer = Pacer::new(rate, exit_of(std::process::id()));
+            for _ in 0..100 {
+                let due = Instant::now() + rate.period();
+                assert_eq!(pacer.wait(due, &signals), Woken::Due);
+                assert!(Instant::now() >= due);
+            }
+        }
+    }
+
+    #[test]
+    fn an_exit_is_found_at_every_rate() {
+        for rate in [Rate::Hz(0.001), Rate::Hz(1_000.0), Rate::Hz(1e6), Rate::Max] {
+            let signals = Signals::collect(false).unwrap_or_else(|failure| panic!("{failure}"));
+            let mut child =
+                std::process::Command::new("true").spawn().unwrap_or_else(|error| panic!("{error}"));
+            let exit = exit_of(child.id());
+            assert!(exit.is_some());
+            let mut pacer = Pacer::new(rate, exit);
+            while pacer.wait(Instant::now() + rate.period(), &signals) == Woken::Due {}
+            assert_eq!(pacer.wait(Instant::now() + Duration::from_secs(1_000), &signals), Woken::Exited);
+            assert!(child.wait().is_ok());
         }
     }
 }

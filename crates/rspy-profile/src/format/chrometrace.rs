@@ -21,6 +21,7 @@ use serde::ser::{SerializeSeq, Serializer};
 
 use super::{Format, FormatError};
 use crate::label;
+use crate::metadata;
 use crate::options::Options;
 use crate::place::{PlaceId, Places};
 use crate::profile::Profile;
@@ -50,6 +51,10 @@ impl Format for Chrometrace {
 
     fn how_to_open(&self) -> Option<&'static str> {
         Some("Visit chrome://tracing or https://ui.perfetto.dev/ to view")
+    }
+
+    fn needs_timeline(&self) -> bool {
+        true
     }
 
     fn write(
@@ -116,8 +121,7 @@ fn events<S: Serializer>(profile: &Profile, options: &Options, serializer: S) ->
             let args = Name { name: &profile.strings[name] };
             events.serialize_element(&Metadata { args, name: "thread_name", ph: "M", pid, tid })?;
         }
-        let period = period(profile);
-        bars(timeline, period, &mut places, |places, ph, place, at| {
+        bars(timeline, &profile.metadata, &mut places, |places, ph, place, at| {
             let place = &places[place];
             let args = Arguments { filename: &place.file, line: place.line };
             events.serialize_element(&Event {
@@ -162,28 +166,23 @@ fn track(profile: &Profile, thread: ThreadId) -> u32 {
     profile.threads[thread].os_id.unwrap_or_else(unknown)
 }
 
-/// The time between two ticks of the sampler, in nanoseconds.
-fn period(profile: &Profile) -> u64 {
-    (1e9 / profile.metadata.rate) as u64
-}
-
 /// Calls `event` with each beginning (`B`) and end (`E`) of a bar and its time in nanoseconds: in the
 /// order of time, ends before beginnings, callers around what they call.
 fn bars<'p, E>(
     timeline: &Timeline<'p>,
-    period: u64,
+    metadata: &metadata::Metadata,
     places: &mut Places<'p>,
     mut event: impl FnMut(&Places<'p>, &'static str, PlaceId, u64) -> Result<(), E>,
 ) -> Result<(), E> {
     let (mut open, mut stack): (Vec<PlaceId>, Vec<PlaceId>) = (Vec::new(), Vec::new());
+    let period = metadata.period();
     let mut last_at = 0;
-    for sample in &timeline.samples {
-        // A sample also stands for the ticks that were missed just before it.
-        let missed = u64::from(sample.weight.saturating_sub(1)).saturating_mul(period);
-        let from = sample.at.saturating_sub(missed).max(last_at);
-        // Within each period a tick is anywhere, so that two neighbours are up to two periods apart.
-        if from - last_at > period.saturating_mul(2) {
-            end(&mut open, 0, last_at + period, places, &mut event)?;
+    // What is alike in a run needs no events, and no pause is in it.
+    for run in &timeline.runs {
+        let sample = &run.sample;
+        let from = sample.since(metadata).max(last_at);
+        if from - last_at > metadata.longest_pause() {
+            end(&mut open, 0, last_at.saturating_add(period), places, &mut event)?;
         }
         places.stack(timeline.thread, sample.stack, &mut stack);
         let same = open
@@ -196,7 +195,7 @@ fn bars<'p, E>(
             event(places, "B", place, from)?;
             open.push(place);
         }
-        last_at = sample.at;
+        last_at = run.until;
     }
     end(&mut open, 0, last_at.saturating_add(period), places, &mut event)
 }

@@ -38,6 +38,11 @@ pub trait Format: Sync {
         None
     }
 
+    /// Whether it shows when samples were taken, so that a profile has to keep each.
+    fn needs_timeline(&self) -> bool {
+        false
+    }
+
     /// Writes `profile`, as `options` show it, to `writer`.
     ///
     /// # Errors

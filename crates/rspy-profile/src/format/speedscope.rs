@@ -1,12 +1,13 @@
 //! The file format of <https://www.speedscope.app>: for each thread its stacks in the order of time.
 //!
 //! The shape is py-spy's, to the keys of every object. A sample weighs the time it stands for, so
-//! that widths are seconds: what is not sampled, such as a thread's sleep, takes no room. Samples
+//! that widths are seconds: what is not sampled, such as a thread's sleep, takes no room; without a rate (`--rate max`) it weighs 1. Samples
 //! that are lost make a profile of their own, "Lost samples", since their threads are not known.
 
 use std::cell::RefCell;
 use std::io::{self, BufWriter, Write};
 
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::{Format, FormatError};
@@ -42,6 +43,10 @@ impl Format for Speedscope {
         Some("Visit https://www.speedscope.app/ to view")
     }
 
+    fn needs_timeline(&self) -> bool {
+        true
+    }
+
     fn write(
         &self,
         profile: &Profile,
@@ -71,7 +76,11 @@ impl Format for Speedscope {
 
 /// The index of the thread with the most samples.
 fn busiest(timelines: &[Timeline]) -> usize {
-    let most = timelines.iter().enumerate().rev().max_by_key(|(_, timeline)| timeline.samples.len());
+    let most = timelines
+        .iter()
+        .enumerate()
+        .rev()
+        .max_by_key(|(_, timeline)| timeline.runs.iter().map(|run| run.count).sum::<u64>());
     most.map_or(0, |(index, _)| index)
 }
 
@@ -103,9 +112,10 @@ struct Sampled<'a> {
 
 impl<'a> Sampled<'a> {
     fn new(name: String, rate: f64, samples: Stacks<'a>) -> Self {
+        let (unit, rate) = if rate > 0.0 { ("seconds", rate) } else { ("none", 1.0) };
         let weights = Weights { rate, of: samples.clone() };
-        let end_value = weights.ticks().sum::<u64>() as f64 / rate;
-        Sampled { r#type: "sampled", name, unit: "seconds", start_value: 0.0, end_value, samples, weights }
+        let end_value = samples.ticks() as f64 / rate;
+        Sampled { r#type: "sampled", name, unit, start_value: 0.0, end_value, samples, weights }
     }
 
     fn of_thread(profile: &Profile, places: &'a RefCell<Places<'a>>, timeline: &'a Timeline<'a>) -> Self {
@@ -159,37 +169,46 @@ impl Serialize for Stacks<'_> {
         match self {
             Stacks::Timeline { places, timeline } => {
                 let mut stack = Vec::new();
-                serializer.collect_seq(timeline.samples.iter().map(|sample| {
-                    places.borrow_mut().stack(timeline.thread, sample.stack, &mut stack);
-                    stack.iter().map(|place| place.index()).collect::<Vec<usize>>()
-                }))
+                let mut samples = serializer.serialize_seq(None)?;
+                for run in &timeline.runs {
+                    places.borrow_mut().stack(timeline.thread, run.sample.stack, &mut stack);
+                    let indices: Vec<usize> = stack.iter().map(|place| place.index()).collect();
+                    for _ in 0..run.count {
+                        samples.serialize_element(&indices)?;
+                    }
+                }
+                samples.end()
             }
             Stacks::Notes(notes) => serializer.collect_seq(notes.iter().map(|(note, _)| [note.index()])),
         }
     }
 }
 
-/// What each sample stands for, in seconds.
+impl Stacks<'_> {
+    /// What all samples weigh, in ticks of the sampler.
+    fn ticks(&self) -> u64 {
+        match self {
+            Stacks::Timeline { timeline, .. } => timeline.runs.iter().map(|run| run.weight()).sum(),
+            Stacks::Notes(notes) => notes.iter().map(|(_, count)| *count).sum(),
+        }
+    }
+}
+
+/// What each sample stands for, in seconds; in ticks of the sampler where these are no certain time.
 struct Weights<'a> {
     rate: f64,
     of: Stacks<'a>,
 }
 
-impl Weights<'_> {
-    /// The same in ticks of the sampler.
-    fn ticks(&self) -> Box<dyn Iterator<Item = u64> + '_> {
-        match &self.of {
-            Stacks::Timeline { timeline, .. } => {
-                Box::new(timeline.samples.iter().map(|sample| sample.weight.into()))
-            }
-            Stacks::Notes(notes) => Box::new(notes.iter().map(|(_, count)| *count)),
-        }
-    }
-}
-
 impl Serialize for Weights<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.ticks().map(|ticks| ticks as f64 / self.rate))
+        let scaled = |ticks: u64| ticks as f64 / self.rate;
+        match &self.of {
+            Stacks::Timeline { timeline, .. } => serializer.collect_seq(
+                timeline.runs.iter().flat_map(|run| (0..run.count).map(move |_| scaled(run.sample.weight))),
+            ),
+            Stacks::Notes(notes) => serializer.collect_seq(notes.iter().map(|(_, count)| scaled(*count))),
+        }
     }
 }
 

@@ -29,9 +29,9 @@ pub(super) fn title(profile: &Profile, options: &Options) -> String {
 pub(super) fn subtitle(profile: &Profile, options: &Options, totals: &Totals) -> String {
     let metadata = &profile.metadata;
     let mut text = format!(
-        "{} at {} Hz over {:.1} s · {} lost · {} cut",
+        "{} at {} over {:.1} s · {} lost · {} cut",
         samples(totals.samples),
-        (metadata.rate * 100.0).round() / 100.0,
+        rate(metadata.rate),
         metadata.duration.as_secs_f64(),
         grouped(totals.lost),
         grouped(totals.cut),
@@ -41,6 +41,11 @@ pub(super) fn subtitle(profile: &Profile, options: &Options, totals: &Totals) ->
         text += &format!(" · {} {what}left out", grouped(totals.left_out));
     }
     text
+}
+
+/// `100 Hz`, or `max` where no rate was asked for.
+fn rate(rate: f64) -> String {
+    if rate > 0.0 { format!("{} Hz", (rate * 100.0).round() / 100.0) } else { "max".into() }
 }
 
 /// `1 sample`, `1,234 samples`.
@@ -87,6 +92,13 @@ mod tests {
         }
         assert_eq!(samples(1), "1 sample");
         assert_eq!(samples(1234), "1,234 samples");
+    }
+
+    #[test]
+    fn rates_are_rounded() {
+        assert_eq!(rate(100.0), "100 Hz");
+        assert_eq!(rate(2.5), "2.5 Hz");
+        assert_eq!(rate(0.0), "max");
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! The samples of a profile, kept in as little room as the formats allow: a sampler may take hundreds
+//! of thousands a second, nearly all of them equal to others.
+
+use rustc_hash::FxHashMap;
+
+use crate::metadata::Metadata;
+use crate::sample::{Sample, ThreadState};
+use crate::stack::StackId;
+use crate::thread::ThreadId;
+
+/// The most that the weights of a profile come to; what is beyond is not added. With as much for
+/// what is lost no sum of weights overflows.
+pub(crate) const MOST_WEIGHT: u64 = u64::MAX / 2;
+
+/// Which samples are kept apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Each one; runs of equal ones as one entry.
+    #[default]
+    InTime,
+    /// Those of another thread, stack or state; when they were taken is forgotten.
+    Summed,
+}
+
+/// Samples that are equal but for the time, as one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first of them, with the weight of each.
+    pub sample: Sample,
+    /// When the last of them was taken, in nanoseconds since the start.
+    pub until: u64,
+    /// How many they are.
+    pub count: u64,
+}
+
+impl Run {
+    /// What all of them weigh.
+    pub fn weight(&self) -> u64 {
+        self.count.saturating_mul(self.sample.weight)
+    }
+}
+
+/// The samples of a profile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples {
+    kept: Kept,
+    runs: Vec<Run>,
+    /// The last run of each thread, by the thread's index.
+    last: Vec<Option<usize>>,
+    /// Where each sum is.
+    sums: FxHashMap<(ThreadId, StackId, ThreadState), usize>,
+    weight: u64,
+}
+
+impl Samples {
+    pub(crate) fn new(kept: Kept) -> Self {
+        Self { kept, ..Self::default() }
+    }
+
+    pub(crate) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    pub(crate) fn add(&mut self, sample: Sample, metadata: &Metadata) {
+        let weight = sample.weight.min(MOST_WEIGHT - self.weight);
+        self.weight += weight;
+        let sample = Sample { weight, ..sample };
+        let thread = sample.thread.index();
+        if self.last.len() <= thread {
+            self.last.resize(thread + 1, None);
+        }
+        let last = self.last[thread].filter(|last| self.runs[*last].sample.is_like(&sample));
+        let known = match self.kept {
+            Kept::InTime => last.filter(|last| goes_on(&self.runs[*last], &sample, metadata)),
+            Kept::Summed => {
+                last.or_else(|| self.sums.get(&(sample.thread, sample.stack, sample.state)).copied())
+            }
+        };
+        let index = match known {
+            Some(index) => {
+                let run = &mut self.runs[index];
+                match self.kept {
+                    Kept::InTime => run.count += 1,
+                    Kept::Summed => run.sample.weight += weight,
+                }
+                run.until = sample.at.max(run.until);
+                index
+            }
+            None => {
+                self.runs.push(Run { sample, until: sample.at, count: 1 });
+                let index = self.runs.len() - 1;
+                if self.kept == Kept::Summed {
+                    self.sums.insert((sample.thread, sample.stack, sample.state), index);
+                }
+                index
+            }
+        };
+        self.last[thread] = Some(index);
+    }
+}
+
+/// Whether no format can tell `sample`, like those of `run` and the next of its thread, from one more
+/// of them.
+fn goes_on(run: &Run, sample: &Sample, metadata: &Metadata) -> bool {
+    run.sample.weight == sample.weight
+        && sample.at >= run.until
+        && sample.since(metadata).saturating_sub(run.until) <= metadata.longest_pause()
+}
