@@ -92,6 +92,12 @@ impl Budget {
         }
     }
 
+    /// Takes note that a thread could not be stopped, as another traces it or it is not permitted: that
+    /// may pass.
+    pub fn refused(&mut self, now: Instant) {
+        self.resting = now.checked_add(LONGEST_REST);
+    }
+
     /// How often stopping was suspended because a stop took long.
     pub fn suspensions(&self) -> u64 {
         self.suspensions

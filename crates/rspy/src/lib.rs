@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod budget;
 pub mod cli;
 mod clock;
 mod columns;
@@ -16,12 +17,17 @@ mod launch;
 mod log;
 mod names;
 mod output;
+mod preempted;
 mod printable;
 mod progress;
+mod queue;
 mod reader;
 mod record;
 mod recorder;
+mod roster;
+mod sampler;
 mod signals;
+mod stats;
 mod target;
 mod wait;
 

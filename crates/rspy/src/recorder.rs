@@ -1,10 +1,12 @@
-//! From looks at a target to a profile: frames, stacks and threads interned.
+//! From samples to a profile: frames, stacks and threads interned. Runs in a thread of its own,
+//! off the one that samples.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use rspy_cpython::frames::ChainEnd;
-use rspy_cpython::stack;
+use rspy_cpython::code::CodeInfo;
+use rspy_cpython::lines::Location;
+use rspy_cpython::sampling::{Node, NodeId};
 use rspy_process::{Process, ReadError};
 use rspy_profile::{
     Activity, Frame, FrameId, FrameKind, LostReason, Profile, Sample, StackId, Thread, ThreadId, ThreadState,
@@ -12,101 +14,91 @@ use rspy_profile::{
 
 use crate::columns::columns_of;
 use crate::names::ShortNames;
-use crate::target::ThreadSample;
+use crate::queue::News;
+use crate::sampler::{Known, Taken};
 
 /// A profile that is being recorded.
 pub struct Recorder {
     profile: Profile,
+    process: Process,
     names: ShortNames,
-    threads: HashMap<(Option<u32>, u64), ThreadId>,
     /// Whether frames that differ in their columns alone are different ones.
     columns: bool,
-    looks: u64,
+    codes: Vec<Arc<CodeInfo>>,
+    /// By number of the node: its frame, its parent, and the whole stack.
+    nodes: Vec<(FrameId, NodeId, StackId)>,
+    /// Stacks of which something is missing.
+    partial: HashMap<(NodeId, Known), StackId>,
+    /// By number of the thread.
+    threads: Vec<ThreadId>,
     samples: u64,
     cut: u64,
-    missed: u64,
 }
 
 impl Recorder {
-    /// A recording into `profile`, with or without the columns of frames.
-    pub fn new(profile: Profile, columns: bool) -> Recorder {
+    /// A recording of `process` into `profile`, with or without the columns of frames.
+    pub fn new(profile: Profile, process: Process, columns: bool) -> Recorder {
         Recorder {
             profile,
+            process,
             names: ShortNames::default(),
-            threads: HashMap::new(),
             columns,
-            looks: 0,
+            codes: Vec::new(),
+            nodes: Vec::new(),
+            partial: HashMap::new(),
+            threads: Vec::new(),
             samples: 0,
             cut: 0,
-            missed: 0,
         }
     }
 
-    /// Adds what one look saw, `at` after the start; `weight` is 1 plus the ticks
-    /// missed before it. Threads without Python frames are left out.
-    pub fn add(&mut self, process: &Process, at: Duration, weight: u64, look: &[ThreadSample]) {
-        self.looks += 1;
-        for sample in look {
-            if sample.lost {
-                self.profile.lost.add(LostReason::Inconsistent, weight);
-                continue;
+    /// Takes note of what samples will refer to.
+    pub fn learn(&mut self, news: News) {
+        match news {
+            News::Thread { number, os_id, python_id } => self.meet(number, os_id, python_id),
+            News::Code(info) => self.codes.push(info),
+            News::Node(node) => self.grow(&node),
+            News::Names(names) => self.name_threads(&names),
+            News::Lost(reason, count) => self.profile.lost.add(reason, count),
+            News::Renewed => {
+                self.codes.clear();
+                self.nodes.clear();
+                self.partial.clear();
+                self.threads.clear();
             }
-            if sample.frames.is_empty() && !sample.cut {
-                continue;
-            }
-            let stack = self.stack(process, sample);
-            let thread = self.thread(process, sample);
-            self.samples += weight;
-            self.cut += if sample.cut { weight } else { 0 };
-            self.profile.add(Sample {
-                at: at.as_nanos() as u64,
-                thread,
-                stack,
-                weight,
-                state: ThreadState {
-                    activity: match sample.active {
-                        Some(true) => Activity::Active,
-                        Some(false) => Activity::Idle,
-                        None => Activity::Unknown,
-                    },
-                    owns_gil: sample.owns_gil,
-                },
-            });
         }
     }
 
-    /// Counts a look that failed.
-    pub fn lose(&mut self, error: ReadError, weight: u64) {
-        let reason = match error {
-            ReadError::Gone => LostReason::Exited,
-            ReadError::Denied => LostReason::Denied,
-            ReadError::Fault { .. } | ReadError::Os(_) => LostReason::Unreadable,
+    /// Adds a sample.
+    pub fn add(&mut self, taken: &Taken) {
+        if taken.known == Known::Lost {
+            self.profile.lost.add(LostReason::Inconsistent, 1);
+            return;
+        }
+        let Some(thread) = self.threads.get(taken.thread as usize).copied() else { return };
+        let stack = match taken.known {
+            Known::Whole => self.stack(taken.stack),
+            known => self.partial_stack(taken.stack, known),
         };
-        self.profile.lost.add(reason, weight);
+        self.samples += 1;
+        self.cut += u64::from(taken.known == Known::Cut);
+        self.profile.add(Sample {
+            at: taken.at,
+            thread,
+            stack,
+            weight: 1,
+            state: ThreadState {
+                activity: match taken.active {
+                    Some(true) => Activity::Active,
+                    Some(false) => Activity::Idle,
+                    None => Activity::Unknown,
+                },
+                owns_gil: taken.owns_gil,
+            },
+        });
     }
 
-    /// Whether a thread was met whose name is not known yet.
-    pub fn has_unnamed(&self) -> bool {
-        self.profile.threads.iter().any(|(_, thread)| thread.name.is_none())
-    }
-
-    /// Takes over names by `threading.get_ident()`.
-    pub fn name_threads(&mut self, names: &HashMap<u64, String>) {
-        for thread in self.threads.values() {
-            let python_id = self.profile.threads[*thread].python_id;
-            if let Some(name) = python_id.and_then(|id| names.get(&id)) {
-                let name = self.profile.strings.intern(name);
-                self.profile.threads[*thread].name = Some(name);
-            }
-        }
-    }
-
-    /// How often it was looked at the threads.
-    pub fn looks(&self) -> u64 {
-        self.looks
-    }
-
-    /// Samples so far, by weight.
+    /// Samples so far.
     pub fn samples(&self) -> u64 {
         self.samples
     }
@@ -116,82 +108,121 @@ impl Recorder {
         self.cut
     }
 
-    /// Counts ticks that passed without a look.
-    pub fn miss(&mut self, ticks: u64) {
-        self.missed += ticks;
-    }
-
-    /// Ticks that passed without a look.
-    pub fn missed(&self) -> u64 {
-        self.missed
-    }
-
-    /// Looks that failed.
+    /// Samples that could not be taken.
     pub fn lost(&self) -> u64 {
         self.profile.lost.total()
     }
 
-    /// The finished profile.
-    pub fn finish(mut self, duration: Duration) -> Profile {
-        self.profile.metadata.duration = duration;
+    /// The profile as it is.
+    pub fn into_profile(self) -> Profile {
         self.profile
     }
 
-    fn stack(&mut self, process: &Process, sample: &ThreadSample) -> StackId {
-        let mut stack = StackId::EMPTY;
-        let unknown_base = match sample.end {
-            ChainEnd::Root => None,
-            ChainEnd::TooLong => Some(FrameKind::Truncated),
-            ChainEnd::Broken => Some(FrameKind::Lost(LostReason::Inconsistent)),
-            ChainEnd::Unreadable(_) => Some(FrameKind::Lost(LostReason::Unreadable)),
+    fn meet(&mut self, number: u32, os_id: Option<u32>, python_id: u64) {
+        // A thread that is listed anew, or whose process runs another Python now, is the same.
+        let known = self.profile.threads.iter().find(|(_, thread)| {
+            thread.os_id == os_id && thread.python_id == Some(python_id)
+        });
+        let id = match known {
+            Some((id, _)) => id,
+            None => self.profile.threads.add(Thread {
+                process: self.process.pid(),
+                os_id,
+                python_id: Some(python_id),
+                name: None,
+            }),
         };
-        if let Some(kind) = unknown_base {
-            let frame = self.profile.frames.intern(Frame::unknown(kind));
-            stack = self.profile.stacks.intern(stack, frame);
+        debug_assert_eq!(self.threads.len(), number as usize);
+        self.threads.push(id);
+    }
+
+    fn name_threads(&mut self, names: &HashMap<u64, String>) {
+        for id in &self.threads {
+            let python_id = self.profile.threads[*id].python_id;
+            if let Some(name) = python_id.and_then(|id| names.get(&id)) {
+                let name = self.profile.strings.intern(name);
+                self.profile.threads[*id].name = Some(name);
+            }
         }
-        for frame in sample.frames.iter().rev() {
-            let frame = self.frame(process, frame);
-            stack = self.profile.stacks.intern(stack, frame);
+    }
+
+    fn grow(&mut self, node: &Node) {
+        let frame = self.frame(node);
+        let stack = self.stack(node.parent);
+        let stack = self.profile.stacks.intern(stack, frame);
+        self.nodes.push((frame, node.parent, stack));
+    }
+
+    fn stack(&self, node: NodeId) -> StackId {
+        let known = node.index().checked_sub(1).and_then(|index| self.nodes.get(index));
+        known.map_or(StackId::EMPTY, |(_, _, stack)| *stack)
+    }
+
+    /// The stack of `node`, with a frame that stands for what is missing.
+    fn partial_stack(&mut self, node: NodeId, known: Known) -> StackId {
+        if let Some(stack) = self.partial.get(&(node, known)) {
+            return *stack;
         }
-        if sample.cut {
-            let frame = self.profile.frames.intern(Frame::unknown(FrameKind::Cut));
-            stack = self.profile.stacks.intern(stack, frame);
-        }
+        let missing = match known {
+            Known::Whole => None,
+            Known::Cut => Some(FrameKind::Cut),
+            Known::Truncated => Some(FrameKind::Truncated),
+            Known::Unreadable => Some(FrameKind::Lost(LostReason::Unreadable)),
+            Known::Lost => Some(FrameKind::Lost(LostReason::Inconsistent)),
+        };
+        let missing = missing.map(|kind| self.profile.frames.intern(Frame::unknown(kind)));
+        let stack = match (missing, known) {
+            (None, _) => self.stack(node),
+            (Some(frame), Known::Cut) => {
+                let stack = self.stack(node);
+                self.profile.stacks.intern(stack, frame)
+            }
+            (Some(frame), _) => {
+                let mut frames = Vec::new();
+                let mut at = node;
+                while let Some((frame, parent, _)) =
+                    at.index().checked_sub(1).and_then(|index| self.nodes.get(index))
+                {
+                    frames.push(*frame);
+                    at = *parent;
+                }
+                let base = self.profile.stacks.intern(StackId::EMPTY, frame);
+                frames.iter().rev().fold(base, |stack, frame| self.profile.stacks.intern(stack, *frame))
+            }
+        };
+        self.partial.insert((node, known), stack);
         stack
     }
 
-    fn frame(&mut self, process: &Process, frame: &stack::Frame) -> FrameId {
-        let frame = match frame {
-            stack::Frame::Unknown(_) => Frame::unknown(FrameKind::Lost(LostReason::Inconsistent)),
-            stack::Frame::Python { code, .. } => {
-                let short = self.names.shorten(process, &code.filename);
-                let location = frame.location();
-                Frame {
-                    short_file: self.profile.strings.intern(short),
-                    name: self.profile.strings.intern(&frame.name()),
-                    file: self.profile.strings.intern(&code.filename),
-                    line: location.line,
-                    columns: columns_of(&location).filter(|_| self.columns),
-                    first_line: u32::try_from(code.first_line).ok(),
-                    kind: FrameKind::Python,
-                }
-            }
+    fn frame(&mut self, node: &Node) -> FrameId {
+        let Some(code) = self.codes.get(node.code.index()).cloned() else {
+            return self.profile.frames.intern(Frame::unknown(FrameKind::Lost(LostReason::Inconsistent)));
         };
-        self.profile.frames.intern(frame)
+        let location = node.offset.map_or_else(Location::default, |offset| code.location(offset));
+        let strings = &mut self.profile.strings;
+        let name = match &node.class {
+            Some(class) => strings.intern(&format!("{class}.{}", code.name)),
+            None => strings.intern(&code.name),
+        };
+        let file = strings.intern(&code.filename);
+        let short_file = strings.intern(self.names.shorten(&self.process, &code.filename));
+        self.profile.frames.intern(Frame {
+            name,
+            file,
+            short_file,
+            line: location.line,
+            columns: columns_of(&location).filter(|_| self.columns),
+            first_line: u32::try_from(code.first_line).ok(),
+            kind: FrameKind::Python,
+        })
     }
+}
 
-    fn thread(&mut self, process: &Process, sample: &ThreadSample) -> ThreadId {
-        let key = (sample.os_id, sample.python_id);
-        if let Some(known) = self.threads.get(&key) {
-            return *known;
-        }
-        let thread = self.profile.threads.add(Thread {
-            process: process.pid(),
-            os_id: sample.os_id,
-            python_id: Some(sample.python_id),
-            name: None,
-        });
-        self.threads.insert(key, thread);
-        thread
+/// Why a pass that failed is lost.
+pub fn lost_reason(error: ReadError) -> LostReason {
+    match error {
+        ReadError::Gone => LostReason::Exited,
+        ReadError::Denied => LostReason::Denied,
+        ReadError::Fault { .. } | ReadError::Os(_) => LostReason::Unreadable,
     }
 }

@@ -3,9 +3,10 @@
 
 use rspy_cpython::Attached;
 use rspy_cpython::interpreter::{GilState, ThreadState};
+use rspy_cpython::layout::Layout;
 use rspy_cpython::sampling::{Sampled, Watch};
 use rspy_process::threads::{Ran, RunState, SchedStat, ThreadStat};
-use rspy_process::{Process, ReadError};
+use rspy_process::{Batch, Memory, Process, ReadError, word};
 
 /// One thread state, and the kernel's thread that it belongs to.
 pub struct Member {
@@ -131,6 +132,26 @@ impl Roster {
             if let Some(below) = self.members[index].below {
                 self.members[below].has_above = true;
             }
+        }
+    }
+
+    /// How many threads were met.
+    pub fn numbered(&self) -> u32 {
+        self.numbered
+    }
+
+    /// Finds out which of the threads on a CPU may run bytecode, where there is no GIL.
+    pub fn see_attached(&mut self, memory: &impl Memory, layout: &Layout, batch: &mut Batch) {
+        let Some(state) = layout.thread.state else { return };
+        batch.clear();
+        let runs = |member: &Member| member.run_state == Some(RunState::Running);
+        for member in self.members.iter().filter(|member| runs(member)) {
+            batch.push(state.of(member.watch.state.address), 4);
+        }
+        memory.read_many(batch);
+        for (index, member) in self.members.iter_mut().filter(|member| runs(member)).enumerate() {
+            let word = batch.get(index).ok().and_then(|bytes| word(bytes, 0, 4));
+            member.watch.state.attached = word.map(|word| word == 1);
         }
     }
 

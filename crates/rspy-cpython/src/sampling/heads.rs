@@ -45,11 +45,11 @@ impl Answer<'_> {
 
 impl Heads {
     /// Learns where the words are; `threads` are all there are.
-    pub fn learn(
+    pub fn learn<'t>(
         &mut self,
         memory: &impl Memory,
         attached: &Attached,
-        threads: &[ThreadState],
+        threads: impl Iterator<Item = &'t ThreadState> + Clone,
     ) -> Result<(), ReadError> {
         let layout = &attached.layout;
         self.newest_at = attached.interpreters_at();
@@ -61,7 +61,7 @@ impl Heads {
                 Gil::Interpreter { gil, .. } => gil.read(memory, interpreter)?,
                 _ => Address::NULL,
             };
-            let newest = threads.iter().find(|thread| thread.interpreter == interpreter);
+            let newest = threads.clone().find(|thread| thread.interpreter == interpreter);
             let newest_thread = newest.map_or(Address::NULL, |thread| thread.address);
             self.interpreters.push(Head { interpreter, newest_thread, gil });
             self.newest = interpreter;

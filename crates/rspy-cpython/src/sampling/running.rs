@@ -11,7 +11,7 @@
 
 use rspy_process::{Address, Batch, Memory};
 
-use super::ranges::{Range, Reading};
+use super::ranges::{Range, Reading, Spot};
 use super::watch::{Asked, Known, Watch};
 use crate::frames::{FrameKind, Link, Loops, MAX_FRAMES};
 use crate::layout::{CurrentFrame, Frames, Layout};
@@ -102,6 +102,15 @@ pub(super) enum Nothing {
     NoChain,
 }
 
+/// The frame above another one.
+#[derive(Copy, Clone)]
+struct Callee {
+    /// Python code called it, without C between.
+    is_direct: bool,
+    /// Where on the data stack it is.
+    spot: Option<Spot>,
+}
+
 /// The copies of one stack, and what it takes to follow it.
 pub(super) struct Walk<'w, M> {
     pub memory: &'w M,
@@ -180,7 +189,7 @@ impl<M: Memory> Walk<'_, M> {
 
     /// Follows the chain that begins at `start`.
     fn chain(&mut self, start: Address, top: Address, path: &mut Path) -> Result<(), Nothing> {
-        let Walk { memory, layout, asked, batch, .. } = *self;
+        let Walk { memory, layout, .. } = *self;
         let len = layout.frames.len();
         path.fresh.clear();
         path.unknown = 0;
@@ -189,9 +198,8 @@ impl<M: Memory> Walk<'_, M> {
         let mut hint = 0;
         let mut loops = Loops::default();
         let mut eligible = self.watch.links.len();
-        // Whether the frame above was called by Python code directly, without C between.
-        let mut is_called_directly = false;
-        for depth in 0..MAX_FRAMES {
+        let mut callee: Option<Callee> = None;
+        for _ in 0..MAX_FRAMES {
             if at.is_null() {
                 return self.is_root(path);
             }
@@ -201,18 +209,11 @@ impl<M: Memory> Walk<'_, M> {
             if loops.closes(at) || !at.is_plausible() || !at.0.is_multiple_of(8) {
                 return Err(Nothing::NoChain);
             }
-            let is_innermost = depth == 0;
             let links = &self.watch.links;
             if let Some(index) = links[..eligible].iter().rposition(|known| known.link.frame.address == at) {
-                let changed = (0..=index).rev().find(|below| !self.is_kept(*below, len, &mut hint));
-                match changed {
+                match (0..=index).rev().find(|below| !self.is_kept(*below, len, &mut hint)) {
                     None => {
-                        // What called the one above must say so.
-                        let is_known = is_innermost || links[index].link.calling.fits(is_called_directly);
-                        path.kept = index + usize::from(is_known);
-                        if !is_known {
-                            path.unknown = path.fresh.len();
-                        }
+                        self.keep(index, callee, path);
                         return Ok(());
                     }
                     // This one and those above it are read anew.
@@ -220,39 +221,106 @@ impl<M: Memory> Walk<'_, M> {
                 }
             }
             let spot = self.watch.ranges.find(at, len, hint);
-            let pair = spot.and_then(|spot| {
-                hint = spot.range;
-                let ranges = &self.watch.ranges;
-                Some((ranges.bytes(spot, batch, asked.first, len)?, ranges.bytes(spot, batch, asked.second, len)?))
-            });
-            let (first, second) = match pair {
-                Some((first, second)) => (layout.frames.link(at, first), layout.frames.link(at, second)),
+            let (link, agrees) = match spot.and_then(|spot| self.link(at, spot, len, callee.is_none())) {
+                Some(read) => read,
                 None => {
                     if path.more.find(at, len).is_none() {
                         self.read_more(memory, at, len, top, &mut path.more).ok_or(Nothing::NoChain)?;
                     }
-                    let bytes = path.more.find(at, len).map(|(_, _, bytes)| bytes);
-                    let link = layout.frames.link(at, bytes.ok_or(Nothing::NoChain)?);
-                    (link, link)
+                    let bytes = path.more.find(at, len).map(|(_, _, bytes)| bytes).ok_or(Nothing::NoChain)?;
+                    (layout.frames.link(at, bytes).ok_or(Nothing::NoChain)?, true)
                 }
             };
-            let link = second.ok_or(Nothing::NoChain)?;
-            let is_known = first.is_some_and(|first| agree(&first, &link, is_innermost))
-                && (is_innermost || link.calling.fits(is_called_directly))
-                && self.is_sound(&link);
+            let is_known = agrees && callee.is_none_or(|callee| self.calls(&link, spot, callee)) && self.is_sound(&link);
             path.fresh.push(link);
             if !is_known {
                 path.unknown = path.fresh.len();
             }
-            is_called_directly = link.frame.kind != FrameKind::Shim && !link.frame.is_entry
-                || matches!(layout.frames, Frames::Object(_));
             if link.frame.kind == FrameKind::Shim && link.previous.is_null() {
                 self.watch.root = at;
                 return Ok(());
             }
+            hint = spot.map_or(hint, |spot| spot.range);
+            callee = Some(self.callee(&link, spot));
             at = link.previous;
         }
         Err(Nothing::NoChain)
+    }
+
+    /// The frame at `spot`, and whether all copies of it agree; `None` if it was not read.
+    #[inline]
+    fn link(&self, at: Address, spot: Spot, len: usize, is_innermost: bool) -> Option<(Link, bool)> {
+        let Walk { layout, asked, batch, .. } = *self;
+        let copy = |reading| layout.frames.link(at, self.watch.ranges.bytes(spot, batch, reading, len)?);
+        let link = copy(asked.second)?;
+        let same = |reading| copy(reading).is_some_and(|other| agree(&other, &link, is_innermost));
+        Some((link, same(asked.first) && asked.third.is_none_or(same)))
+    }
+
+    /// What the caller of `link` has to know of it.
+    fn callee(&self, link: &Link, spot: Option<Spot>) -> Callee {
+        let is_object = matches!(self.layout.frames, Frames::Object(_));
+        Callee {
+            is_direct: !is_object && link.frame.kind != FrameKind::Shim && !link.frame.is_entry,
+            spot: spot.filter(|_| !is_object && link.frame.kind == FrameKind::Function),
+        }
+    }
+
+    /// Whether `link`, which is at `spot`, may have called `callee`.
+    fn calls(&self, link: &Link, spot: Option<Spot>, callee: Callee) -> bool {
+        link.calling.fits(callee.is_direct) && self.has_stood(link, spot, callee)
+    }
+
+    /// Whether the values of a frame, which lie between it and the one it called if both are
+    /// on the data stack, are the same in all copies: else it was called from
+    /// another place, or another time, than it looks.
+    fn has_stood(&self, link: &Link, spot: Option<Spot>, callee: Callee) -> bool {
+        let (Some(own), Some(above), FrameKind::Function) = (spot, callee.spot, link.frame.kind) else { return true };
+        if own.range != above.range || own.offset > above.offset {
+            return true;
+        }
+        let Walk { asked, batch, .. } = *self;
+        let ranges = &self.watch.ranges;
+        let between = |reading| ranges.bytes(own, batch, reading, above.offset - own.offset);
+        let second = between(asked.second);
+        between(asked.first) == second && asked.third.is_none_or(|third| between(third) == second)
+    }
+
+    /// Takes over the last sample's frames up to `index`, which called `callee`, as far as their values are
+    /// what they were.
+    fn keep(&self, index: usize, callee: Option<Callee>, path: &mut Path) {
+        let Walk { asked, batch, layout, .. } = *self;
+        let len = layout.frames.len();
+        let links = &self.watch.links;
+        let spot = |index: usize| {
+            links.get(index).and_then(|known| self.watch.ranges.find(known.link.frame.address, len, 0))
+        };
+        path.kept = index + 1;
+        if let Some(callee) = callee
+            && !self.calls(&links[index].link, spot(index), callee)
+        {
+            path.kept = index;
+            path.unknown = path.fresh.len();
+        }
+        // Frames on the data stack lie one behind the other: where the copies begin to differ tells
+        // which of them have stood.
+        let Some(top) = spot(index).filter(|_| matches!(layout.frames, Frames::Interpreter(_))) else { return };
+        let ranges = &self.watch.ranges;
+        let same = ranges.prefix(top.range, batch, asked.first, asked.second);
+        let same = asked.third.map_or(same, |third| same.min(ranges.prefix(top.range, batch, asked.second, third)));
+        while path.kept > 1
+            && let Some(Spot { range, offset }) = spot(path.kept - 1)
+            && range == top.range
+            && offset > same
+        {
+            // The one below this one has not.
+            path.kept -= 1;
+            path.unknown = path.fresh.len();
+            path.is_cut = true;
+            if spot(path.kept - 1).is_some_and(|below| below.range == range && below.offset <= same) {
+                path.kept -= 1;
+            }
+        }
     }
 
     /// Whether a frame is what it says beside the chain: a generator that runs, one of the
@@ -280,8 +348,10 @@ impl<M: Memory> Walk<'_, M> {
         let Some(spot) = self.watch.ranges.find(known.link.frame.address, len, *hint) else { return false };
         *hint = spot.range;
         let ranges = &self.watch.ranges;
-        ranges.bytes(spot, self.batch, self.asked.first, len) == Some(header)
-            && ranges.bytes(spot, self.batch, self.asked.second, len) == Some(header)
+        let is_same = |reading| ranges.bytes(spot, self.batch, reading, len) == Some(header);
+        is_same(self.asked.first)
+            && is_same(self.asked.second)
+            && self.asked.third.is_none_or(is_same)
             && (known.link.frame.kind != FrameKind::Generator || self.generator_runs(known.link.frame.address))
     }
 
@@ -292,7 +362,7 @@ impl<M: Memory> Walk<'_, M> {
         let ranges = &self.watch.ranges;
         let state_at = Address(at.0.wrapping_sub(state.before.into()));
         let runs = |reading| ranges.at(state_at, self.batch, reading, 1).is_none_or(|byte| byte == [state.executing]);
-        runs(self.asked.first) && runs(self.asked.second)
+        runs(self.asked.first) && runs(self.asked.second) && self.asked.third.is_none_or(runs)
     }
 
     /// Whether the frame whose caller is null can be a thread's outermost.

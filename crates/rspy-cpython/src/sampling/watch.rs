@@ -96,6 +96,8 @@ pub struct Asked {
     pub(super) volatile: usize,
     /// The second copy; the first again if there is but one.
     pub(super) second: Reading,
+    /// A third one, where there is one.
+    pub(super) third: Option<Reading>,
 }
 
 impl Watch {
@@ -313,8 +315,8 @@ impl Watch {
         self.has_grown |= self.outside.len() != before;
     }
 
-    /// Asks for the stack: once, or twice with the thread state between.
-    pub fn ask(&self, layout: &Layout, codes: &CodeCache, batch: &mut Batch, twice: bool) -> Asked {
+    /// Asks for the stack: in one copy, or in several with the thread state between.
+    pub fn ask(&self, layout: &Layout, codes: &CodeCache, batch: &mut Batch, may_run: bool) -> Asked {
         let first = self.ranges.ask(batch, false);
         let state = batch.push(self.state.address, layout.thread.len);
         let loops = self.loops.ask(batch, false);
@@ -322,9 +324,14 @@ impl Watch {
         for id in &self.volatile {
             codes.ask(layout, *id, batch);
         }
-        // Backwards, so that what called is looked at before and after what it called: a
-        // program that repeats itself while it is read would fool two readings in one order.
-        let second = if twice { self.ranges.ask(batch, true) } else { first };
-        Asked { first, state, loops, volatile, second }
+        if !may_run {
+            return Asked { first, state, loops, volatile, second: first, third: None };
+        }
+        // Backwards, so that what called is looked at before and after what it called; and where
+        // a reading takes long, since it is of several ranges, once more: a program that repeats
+        // itself meanwhile would fool two readings.
+        let second = self.ranges.ask(batch, true);
+        let third = (self.ranges.len() > 1).then(|| self.ranges.ask(batch, false));
+        Asked { first, state, loops, volatile, second, third }
     }
 }

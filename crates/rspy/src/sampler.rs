@@ -1,0 +1,476 @@
+//! Samples of all threads of a process, as cheap and as true as can be.
+//!
+//! A sample is a pass over the threads: who may be running (`roster`), whether this one is taken
+//! with a stop (`budget`), one read for all of them, and what it shows
+//! (`rspy_cpython::sampling`). Nothing is taken again because of what it showed, but for
+//! two instants that a stop can land in: the GIL changed hands meanwhile, so that the wrong
+//! thread stands; or the frames form no chain. Those are passed by letting go and stopping
+//! once more, a few microseconds later.
+
+use std::time::{Duration, Instant};
+
+use rspy_cpython::Attached;
+use rspy_cpython::code::CodeInfo;
+use rspy_cpython::frames::ChainEnd;
+use rspy_cpython::interpreter::GilState;
+use rspy_cpython::sampling::{Asked, Heads, Node, NodeId, Sampled, StackEnd, Unwinder};
+use rspy_process::stop::{StopError, StopStats, Tracer};
+use rspy_process::threads::RunState;
+use rspy_process::{Batch, Memory, Process, ReadError};
+
+use crate::budget::Budget;
+use crate::preempted::Usual;
+use crate::roster::{Member, Roster};
+use crate::stats::Counts;
+use crate::target::{Pausing, Target, Which};
+
+/// How long a stop waits for a thread. One that has a CPU stops within microseconds; one that
+/// waits for a CPU loses nothing until it gets one, but then stands still until rspy looks.
+const STOP_LIMIT: Duration = Duration::from_millis(1);
+/// The same where each sample is to be a stop.
+const PATIENT_STOP_LIMIT: Duration = Duration::from_millis(250);
+/// How often a stop is made again because it landed in an instant of which nothing can be said.
+/// 2.7 hands the GIL on every hundred instructions: there, every second stop comes too late.
+const ROUNDS: usize = 24;
+/// How old what is known of threads and the scheduler may be where samples follow each other faster.
+const FRESH: Duration = Duration::from_micros(100);
+/// How long samples are preliminary: until their code objects are looked at again.
+const SETTLE: Duration = Duration::from_millis(10);
+/// How many samples can be preliminary.
+const PENDING: usize = 4096;
+
+/// What is known of the stack of a sample.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Known {
+    /// All of it.
+    Whole,
+    /// The innermost frames are missing.
+    Cut,
+    /// The outermost frames are missing: there are too many, or they could not be read.
+    Truncated,
+    /// They could not be read.
+    Unreadable,
+    /// Nothing: it is no chain of frames.
+    Lost,
+}
+
+/// One thread at one moment.
+#[derive(Copy, Clone, Debug)]
+pub struct Taken {
+    /// When, in nanoseconds since the recording began.
+    pub at: u64,
+    /// Which thread, by its number in the roster.
+    pub thread: u32,
+    /// Its stack.
+    pub stack: NodeId,
+    /// How much of that is known.
+    pub known: Known,
+    /// On a CPU or waiting for one; `None` if it could not be known.
+    pub active: Option<bool>,
+    /// Holds the GIL of its interpreter; `None` where that was not asked for or is not known.
+    pub owns_gil: Option<bool>,
+}
+
+/// What samples are to be of.
+#[derive(Copy, Clone, Debug)]
+pub struct Wanted {
+    /// Which threads.
+    pub which: Which,
+    /// Whether it matters who holds the GIL.
+    pub gil: bool,
+    /// Whether methods have the names of their classes, where code does not know them.
+    pub class_names: bool,
+    /// Whether threads may be stopped.
+    pub pausing: Pausing,
+}
+
+/// A process that is sampled. Bound to the OS thread that made it, which does all tracing.
+pub struct Sampler {
+    /// The process.
+    pub process: Process,
+    /// Its interpreter.
+    pub attached: Attached,
+    wanted: Wanted,
+    unwinder: Unwinder,
+    roster: Roster,
+    heads: Heads,
+    tracer: Tracer,
+    budget: Budget,
+    /// Who held the GIL before a pass; and at the beginning and end of its read, while
+    /// threads are stopped.
+    gil: GilState,
+    first_gil: GilState,
+    last_gil: GilState,
+    begun: Instant,
+    refreshed: Option<Instant>,
+    settled: Instant,
+    is_stale: bool,
+    usual: Usual,
+    batch: Batch,
+    asked: Vec<Ask>,
+    results: Vec<Option<Sampled>>,
+    tids: Vec<u32>,
+    pending: Vec<Taken>,
+    /// What it has cost and come to.
+    pub counts: Counts,
+}
+
+/// What is to be done about a member of the roster in a pass.
+#[derive(Copy, Clone)]
+enum Ask {
+    /// Nothing.
+    Leave,
+    /// It sleeps with the stack it had.
+    Rest(Sampled),
+    /// It stands still.
+    Standing(Asked),
+    /// It may run.
+    Running(Asked),
+}
+
+impl Sampler {
+    /// Samples of `target` from `begun` on. `seed` decides what is left to chance.
+    pub fn new(target: Target, wanted: Wanted, begun: Instant, seed: u64) -> Sampler {
+        let limit = if wanted.pausing == Pausing::Always { PATIENT_STOP_LIMIT } else { STOP_LIMIT };
+        let Target { process, attached, .. } = target;
+        Sampler {
+            process,
+            attached,
+            wanted,
+            unwinder: Unwinder { class_names: wanted.class_names, ..Unwinder::default() },
+            roster: Roster::default(),
+            heads: Heads::default(),
+            tracer: Tracer::new(limit),
+            budget: Budget::new(wanted.pausing, begun, seed),
+            gil: GilState::Unknown,
+            first_gil: GilState::Unknown,
+            last_gil: GilState::Unknown,
+            begun,
+            refreshed: None,
+            settled: begun,
+            is_stale: true,
+            usual: Usual::default(),
+            batch: Batch::new(),
+            asked: Vec::new(),
+            results: Vec::new(),
+            tids: Vec::new(),
+            pending: Vec::with_capacity(PENDING),
+            counts: Counts::default(),
+        }
+    }
+
+    /// What the stops made so far amount to.
+    pub fn stops(&self) -> StopStats {
+        self.tracer.stats()
+    }
+
+    /// How often stopping was suspended because a stop took long.
+    pub fn suspensions(&self) -> u64 {
+        self.budget.suspensions()
+    }
+
+    /// Lets go of threads that stopped later than they were waited for. Answers whether
+    /// there are some that still have not.
+    pub fn serve_late(&mut self) -> bool {
+        self.tracer.serve_late();
+        self.tracer.has_late()
+    }
+
+    /// The threads met so far: their numbers, kernel ids and `threading.get_ident()`.
+    pub fn threads(&self) -> impl Iterator<Item = (u32, Option<u32>, u64)> {
+        let members = self.roster.members.iter();
+        members.map(|member| (member.number, member.os_id, member.watch.state.thread_id))
+    }
+
+    /// How many threads were met.
+    pub fn threads_met(&self) -> u32 {
+        self.roster.numbered()
+    }
+
+    /// The stacks met after the first `count`.
+    pub fn nodes_since(&self, count: usize) -> &[Node] {
+        self.unwinder.nodes_since(count)
+    }
+
+    /// The code objects met after the first `count`.
+    pub fn codes_since(&self, count: usize) -> impl Iterator<Item = &std::sync::Arc<CodeInfo>> {
+        self.unwinder.codes().since(count).map(|(_, info)| info)
+    }
+
+    /// Takes a sample of each wanted thread, at the time `now`. Samples are preliminary until they
+    /// are [`settle`](Sampler::settle)d.
+    pub fn sample(&mut self, now: Instant) -> Result<(), ReadError> {
+        self.counts.passes += 1;
+        let is_late = self.serve_late();
+        let stops = self.budget.decide(now) && !is_late;
+        if stops || self.refreshed.is_none_or(|refreshed| now - refreshed >= FRESH) {
+            self.refresh(now)?;
+        }
+        if !(stops && self.stopped(now)?) {
+            self.unstopped(now)?;
+        }
+        Ok(())
+    }
+
+    /// Finds out which threads there are and what they do.
+    fn refresh(&mut self, now: Instant) -> Result<(), ReadError> {
+        let memory = self.process.memory();
+        for _ in 0..2 {
+            if self.is_stale {
+                self.is_stale = false;
+                self.roster.renew(&self.attached, &self.process)?;
+                let Sampler { roster, heads, attached, .. } = self;
+                heads.learn(memory, attached, roster.members.iter().map(|member| &member.watch.state))?;
+            }
+            self.batch.clear();
+            let asked = self.heads.ask(&mut self.batch);
+            memory.read_many(&mut self.batch);
+            self.roster.refresh();
+            self.is_stale = !self.heads.are_same(&self.attached, &self.batch, asked) || self.roster.has_ended();
+            self.heads.gil_state(&self.attached, &self.batch, asked, &mut self.gil);
+            if !self.is_stale {
+                break;
+            }
+        }
+        if self.gil == GilState::Disabled {
+            self.roster.see_attached(memory, &self.attached.layout, &mut self.batch);
+        }
+        self.refreshed = Some(now);
+        Ok(())
+    }
+
+    /// A pass in which all that may run bytecode stands still; false if there is nothing to stop.
+    fn stopped(&mut self, now: Instant) -> Result<bool, ReadError> {
+        for round in 1..=ROUNDS {
+            self.tids.clear();
+            self.roster.may_run(&self.gil, &mut self.tids);
+            if self.tids.is_empty() {
+                return Ok(false);
+            }
+            let before = self.tracer.stats();
+            let is_sound = self.stopped_once(round == ROUNDS);
+            let after = self.tracer.stats();
+            let ended = Instant::now();
+            self.budget.spend(after.total - before.total, ended);
+            if after.refused > before.refused {
+                self.budget.refused(ended);
+            }
+            if is_sound {
+                break;
+            }
+            self.counts.rounds += 1;
+            self.refresh(ended)?;
+        }
+        self.collect(now);
+        Ok(true)
+    }
+
+    /// Stops, reads, lets go. Answers whether everything stood still and made sense.
+    fn stopped_once(&mut self, is_last: bool) -> bool {
+        let Sampler { process, attached, unwinder, roster, heads, tracer, batch, asked, results, .. } = self;
+        let memory = process.memory();
+        let layout = &attached.layout;
+        let stop = tracer.stop(process.pid(), &self.tids);
+        let stands = |member: &Member| {
+            member.is_sure && member.os_id.is_some_and(|tid| stop.outcome(tid).is_ok())
+        };
+        let all_stand = roster.stands_still(&self.gil, stands);
+        let late = self.tids.iter().any(|tid| stop.outcome(*tid) == Err(StopError::Late));
+        batch.clear();
+        let first = heads.ask(batch);
+        asked.clear();
+        for index in 0..roster.members.len() {
+            let may_run = !all_stand && !stands(&roster.members[index]);
+            let member = &mut roster.members[index];
+            asked.push(match plan(member, self.wanted.which) {
+                Some(plan) => plan,
+                None => match unwinder.ask(memory, layout, &mut member.watch, batch, may_run) {
+                    asked if may_run => Ask::Running(asked),
+                    asked => Ask::Standing(asked),
+                },
+            });
+        }
+        let last = heads.ask(batch);
+        memory.read_many(batch);
+        // Whether the GIL, or a thread, came or went between the choice and the read.
+        heads.gil_state(attached, batch, first, &mut self.first_gil);
+        heads.gil_state(attached, batch, last, &mut self.last_gil);
+        let has_moved = self.gil != self.first_gil || self.first_gil != self.last_gil;
+        let mut is_sound = !has_moved && heads.are_same(attached, batch, last);
+        results.clear();
+        for (index, ask) in asked.iter().enumerate() {
+            let base = base_of(&roster.members, results, index);
+            let watch = &mut roster.members[index].watch;
+            let sampled = match (*ask, base) {
+                (Ask::Leave, _) => None,
+                (Ask::Rest(sampled), _) => Some(sampled),
+                (_, Err(below)) => Some(below),
+                (Ask::Standing(asked), Ok(base)) => {
+                    Some(unwinder.standing(memory, layout, watch, asked, batch, base))
+                }
+                (Ask::Running(asked), Ok(base)) => {
+                    Some(unwinder.running(memory, layout, watch, asked, batch, base))
+                }
+            };
+            let is_broken = matches!(sampled, Some(Sampled { end: StackEnd::Base(ChainEnd::Broken), .. }));
+            is_sound &= !is_broken;
+            results.push(sampled);
+        }
+        drop(stop);
+        if has_moved && is_last {
+            // Who stood by the GIL alone may have run.
+            for (ask, result) in asked.iter().zip(results.iter_mut()) {
+                if let (Ask::Standing(_), Some(sampled)) = (ask, result) {
+                    sampled.end = StackEnd::Base(ChainEnd::Broken);
+                }
+            }
+        }
+        // A thread that did not stop in time was read while it may have run: that is how it is.
+        is_sound || late
+    }
+
+    /// A pass that stops nothing.
+    fn unstopped(&mut self, now: Instant) -> Result<(), ReadError> {
+        let Sampler { process, attached, unwinder, roster, heads, batch, asked, results, .. } = self;
+        let memory = process.memory();
+        let layout = &attached.layout;
+        batch.clear();
+        let words = self.wanted.gil.then(|| heads.ask(batch));
+        asked.clear();
+        for member in &mut roster.members {
+            asked.push(match plan(member, self.wanted.which) {
+                Some(plan) => plan,
+                None => Ask::Running(unwinder.ask(memory, layout, &mut member.watch, batch, true)),
+            });
+        }
+        if !batch.is_empty() {
+            let start = Instant::now();
+            memory.read_many(batch);
+            if !self.usual.is_usual(start.elapsed()) {
+                // rspy lost its CPU in the middle of it: the copies are too far apart.
+                self.counts.preempted += 1;
+                return Ok(());
+            }
+        }
+        if let Some(words) = words {
+            heads.gil_state(attached, batch, words, &mut self.gil);
+        }
+        results.clear();
+        for (index, ask) in asked.iter().enumerate() {
+            let base = base_of(&roster.members, results, index);
+            let watch = &mut roster.members[index].watch;
+            results.push(match (*ask, base) {
+                (Ask::Leave, _) => None,
+                (Ask::Rest(sampled), _) => Some(sampled),
+                (_, Err(below)) => Some(below),
+                (Ask::Standing(asked) | Ask::Running(asked), Ok(base)) => {
+                    Some(unwinder.running(memory, layout, watch, asked, batch, base))
+                }
+            });
+        }
+        self.collect(now);
+        Ok(())
+    }
+
+    /// Turns the results of a pass into samples.
+    fn collect(&mut self, now: Instant) {
+        let at = now.saturating_duration_since(self.begun).as_nanos() as u64;
+        for (index, result) in self.results.iter().enumerate() {
+            let (Some(sampled), Some(member)) = (*result, self.roster.members.get_mut(index)) else { continue };
+            let known = match sampled.end {
+                StackEnd::Whole => Known::Whole,
+                StackEnd::Cut => Known::Cut,
+                StackEnd::Base(ChainEnd::TooLong) => Known::Truncated,
+                StackEnd::Base(ChainEnd::Unreadable(_)) => Known::Unreadable,
+                StackEnd::Base(ChainEnd::Broken | ChainEnd::Root) => Known::Lost,
+                StackEnd::Gone => {
+                    self.is_stale = true;
+                    continue;
+                }
+            };
+            if known == Known::Whole {
+                member.rest(sampled);
+            }
+            // Threads without Python frames are left out; the stack of one kernel thread is told once.
+            if member.has_above || (known == Known::Whole && sampled.stack == NodeId::ROOT) {
+                continue;
+            }
+            self.pending.push(Taken {
+                at,
+                thread: member.number,
+                stack: sampled.stack,
+                known,
+                active: member.run_state.map(|state| state == RunState::Running),
+                owns_gil: match &self.gil {
+                    GilState::Held { holders, .. } if self.wanted.gil => {
+                        Some(holders.contains(&member.watch.state.address))
+                    }
+                    _ => None,
+                },
+            });
+        }
+    }
+
+    /// Looks at the code objects of preliminary samples again and hands the samples on, if it is
+    /// time for that or `force`d. `take` is told whether the sample can be believed.
+    pub fn settle(&mut self, now: Instant, force: bool, mut take: impl FnMut(&Taken, bool)) -> bool {
+        let room = PENDING.saturating_sub(self.pending.len());
+        let is_due = force
+            || now.saturating_duration_since(self.settled) >= SETTLE
+            || room < self.roster.members.len();
+        if !is_due {
+            return false;
+        }
+        self.settled = now;
+        let Sampler { unwinder, process, attached, pending, roster, counts, .. } = self;
+        let memory = process.memory();
+        let refuted = unwinder.verify(memory, &attached.layout, pending.iter().map(|taken| taken.stack));
+        // A process that is gone cannot be asked: what it was is what it was.
+        let refuted = if refuted.is_empty() || !process.is_same() { Vec::new() } else { refuted.to_vec() };
+        let mut lost_roots = Vec::new();
+        for member in &mut roster.members {
+            if !refuted.is_empty() {
+                unwinder.forget(&mut member.watch);
+            }
+            if !unwinder.check_root(memory, &attached.layout, &mut member.watch) {
+                lost_roots.push(member.number);
+            }
+        }
+        counts.refuted += refuted.len() as u64;
+        for taken in pending.iter() {
+            let is_doubtful = !refuted.is_empty() && unwinder.has_code(taken.stack, &refuted)
+                || lost_roots.contains(&taken.thread);
+            take(taken, !is_doubtful);
+        }
+        pending.clear();
+        true
+    }
+
+    /// What reading the process's memory has cost.
+    pub fn usage(&self) -> rspy_process::Usage {
+        self.process.memory().usage()
+    }
+}
+
+/// What is to be done about a thread without reading it; `None` if it is to be read.
+fn plan(member: &Member, which: Which) -> Option<Ask> {
+    if which == Which::Active && member.sleeps() {
+        return Some(Ask::Leave);
+    }
+    match member.resting {
+        Some((_, sampled)) if member.sleeps() => Some(Ask::Rest(sampled)),
+        _ => None,
+    }
+}
+
+/// What the stack of the member `index` stands on: the stack of the same kernel thread in an older
+/// interpreter. If that is not whole, it is all there is to be said.
+fn base_of(members: &[Member], results: &[Option<Sampled>], index: usize) -> Result<NodeId, Sampled> {
+    let below = members.get(index).and_then(|member| member.below);
+    match below.and_then(|below| results.get(below).copied().flatten()) {
+        None => Ok(NodeId::ROOT),
+        Some(Sampled { stack, end: StackEnd::Whole }) => Ok(stack),
+        Some(Sampled { stack, end: StackEnd::Cut }) => Err(Sampled { stack, end: StackEnd::Cut }),
+        Some(below) => Err(below),
+    }
+}
