@@ -101,10 +101,12 @@ const COMMAND_LINES: &[&str] = &[
     "record -p NOBODY -r 1",
     "record -p NOBODY -r 1000000",
     "record -p NOBODY -r 18446744073709551615",
-    "record -p NOBODY -r 18446744073709551616",
-    "record -p NOBODY -r 1.5",
     "record -p NOBODY -r 0x10",
     "record -p NOBODY -r -1",
+    "record -p NOBODY -r 100001",
+    "record -p NOBODY -r +100",
+    "record -p NOBODY -r 1e",
+    "record -p NOBODY -r nan",
     "record -p NOBODY -r ''",
     "record -p NOBODY -tgi",
     "record -p NOBODY -tt",
@@ -124,7 +126,6 @@ const COMMAND_LINES: &[&str] = &[
     "record -p NOBODY --hideprogres",
     "record -p NOBODY --GIL",
     "record -p NOBODY --no-lineno",
-    "record -p NOBODY --blocking",
     "record -p NOBODY --core x",
     "record -p NOBODY -c x",
     "record -p NOBODY -l",
@@ -156,7 +157,6 @@ const COMMAND_LINES: &[&str] = &[
     "top -p NOBODY --delay ''",
     "top -p NOBODY --delay 1 --delay 2",
     "top -p NOBODY -r 10",
-    "top -p NOBODY -r 1.5",
     "top -p NOBODY -sgin",
     "top -p NOBODY --full-filenames",
     "top -p NOBODY --nonblocking",
@@ -250,6 +250,12 @@ fn own_options() -> Outcome {
     let folder = tempfile::tempdir()?;
     for line in [
         "record -p NOBODY -d 1.5",
+        "record -p NOBODY -r 1.5",
+        "record -p NOBODY -r 18446744073709551616",
+        "record -p NOBODY -r 10kHz",
+        "record -p NOBODY -r MAX",
+        "record -p NOBODY --blocking --stop-budget 0.5 --stats",
+        "top -p NOBODY -r 1.5 --blocking --stop-budget 100%",
         "record -p NOBODY --columns",
         "dump -p NOBODY --columns",
         "record -- /nowhere/x",
@@ -258,6 +264,31 @@ fn own_options() -> Outcome {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         let (ours, said) = verdict(rspy::binary(), &arguments, folder.path())?;
         if ours != Verdict::Failed {
+            return Err(format!("{line}: {ours:?}: {said}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Wrong values of what is ours alone, and what has no place in a command.
+fn own_mistakes() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for line in [
+        "record -p NOBODY -r 0k",
+        "record -p NOBODY -r 10x",
+        "record -p NOBODY --stop-budget 0",
+        "record -p NOBODY --stop-budget 101",
+        "record -p NOBODY --blocking --nonblocking",
+        "top -p NOBODY --blocking --nonblocking",
+        "top -p NOBODY --stats",
+        "dump -p NOBODY --blocking",
+        "dump -p NOBODY --stop-budget 1",
+        "dump -p NOBODY --stats",
+    ] {
+        let line = line.replace("NOBODY", NOBODY);
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        let (ours, said) = verdict(rspy::binary(), &arguments, folder.path())?;
+        if ours != Verdict::Rejected {
             return Err(format!("{line}: {ours:?}: {said}").into());
         }
     }
@@ -424,6 +455,7 @@ fn main() {
     let mut trials = vec![
         test("same-verdicts", same_verdicts),
         test("own-options", own_options),
+        test("own-mistakes", own_mistakes),
         test("not-yet", not_yet),
         test("completions", completions),
     ];

@@ -10,6 +10,7 @@ pub mod cli;
 mod clock;
 mod columns;
 mod completions;
+mod costs;
 mod dump;
 mod failure;
 mod later;

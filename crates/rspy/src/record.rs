@@ -11,6 +11,7 @@ use rspy_profile::{FormatError, Metadata, Options, Profile};
 use crate::attach::{Search, attach};
 use crate::cli::Record;
 use crate::clock::Clock;
+use crate::costs::Costs;
 use crate::failure::{Failure, refused_stops};
 use crate::launch::{Launched, exit_code, serve};
 use crate::output::Output;
@@ -63,6 +64,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     };
 
     announce(options, &messages);
+    let costs = Costs::start();
     let (recorder, end, duration) = sample(options, &mut target, launched.as_ref(), &mut signals);
     let stops = target.stops();
     let refused = refused_stops(target.process.pid(), &stops);
@@ -107,6 +109,9 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             duration.as_secs_f64(),
             describe(&stops),
         ));
+        if options.stats {
+            report(costs.so_far());
+        }
         if samples == 0 && lost == 0 {
             report(nothing_seen(options, looks));
         }
