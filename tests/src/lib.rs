@@ -9,6 +9,7 @@
 //! - [`target`]: starting a target, its testimony, its end
 //! - [`rspy`]: the binary under test
 //! - [`stacks`]: its output, compared with the testimony
+//! - [`statistics`]: how far a count may be off by chance
 //! - [`tear`]: whether a sampled stack can have existed
 //! - [`packages`]: what tests need from PyPI
 //! - [`program`], [`environment`]: real programs, and the packages they are made of
@@ -30,6 +31,7 @@ pub mod process;
 pub mod program;
 pub mod rspy;
 pub mod stacks;
+pub mod statistics;
 pub mod target;
 pub mod tear;
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr;
 use std::sync::OnceLock;
 
 use rustix::process::Signal;
@@ -62,6 +63,21 @@ pub struct Summary {
     pub missed: u64,
     /// Stops that were given up, since the thread did not get a processor for that long.
     pub late: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How the target was stopped.
+    pub stops: Stops,
+}
+
+/// What a recording says of the target's stops.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Stops {
+    /// How many there were.
+    pub count: u64,
+    /// How long they were in all.
+    pub milliseconds: f64,
+    /// How many milliseconds the longest one was.
+    pub longest: f64,
 }
 
 /// What a run left behind.
@@ -81,22 +97,33 @@ impl Output {
         if self.status.success() { Ok(self) } else { Err(format!("rspy failed: {self:?}").into()) }
     }
 
+    /// The line that ends a recording.
+    pub fn summary_line(&self) -> Outcome<&str> {
+        let line = self.stderr.lines().find(|line| line.contains(" samples, ") && line.contains(" lost, "));
+        line.ok_or_else(|| format!("no summary in {:?}", self.stderr).into())
+    }
+
     /// What the last line of a recording says.
     pub fn summary(&self) -> Outcome<Summary> {
-        let line = self.stderr.lines().find(|line| line.contains(" samples, ") && line.contains(" lost, "));
-        let line = line.ok_or_else(|| format!("no summary in {:?}", self.stderr))?;
-        let figure = |name: &str| -> Outcome<u64> {
-            let before = line.split_once(name).ok_or_else(|| format!("no{name} in {line:?}"))?.0;
-            let grouped = before.rsplit(' ').next().unwrap_or_default();
-            Ok(grouped.chars().filter(char::is_ascii_digit).collect::<String>().parse()?)
+        let line = self.summary_line()?;
+        // Only said if there are any.
+        let stops = if line.contains(" stops of ") {
+            Stops {
+                count: figure(line, " stops of ")?,
+                milliseconds: figure(line, " ms in all")?,
+                longest: figure(line, " ms at most")?,
+            }
+        } else {
+            Stops::default()
         };
         Ok(Summary {
-            samples: figure(" samples")?,
-            lost: figure(" lost")?,
-            cut: figure(" cut")?,
-            missed: figure(" missed")?,
-            // Only said if there are any.
-            late: if line.ends_with(" late") { figure(" late")? } else { 0 },
+            samples: figure(line, " samples")?,
+            lost: figure(line, " lost")?,
+            cut: figure(line, " cut")?,
+            missed: figure(line, " missed")?,
+            late: if line.contains(" late") { figure(line, " late")? } else { 0 },
+            seconds: figure(line, " s; ")?,
+            stops,
         })
     }
 
@@ -108,6 +135,14 @@ impl Output {
         }
         Err(format!("rspy should have failed with a message: {self:?}").into())
     }
+}
+
+/// The number before `name` in a summary: `4,997` or `330.9`.
+fn figure<T: FromStr>(line: &str, name: &str) -> Outcome<T> {
+    let unreadable = || format!("no{name} in {line:?}");
+    let before = line.split_once(name).ok_or_else(unreadable)?.0;
+    let grouped = before.rsplit(' ').next().unwrap_or_default();
+    Ok(grouped.replace(',', "").parse().map_err(|_| unreadable())?)
 }
 
 impl Run {

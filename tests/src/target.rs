@@ -209,6 +209,12 @@ impl Target {
         }
     }
 
+    /// Has a target that answers each byte with a line do so.
+    pub fn ask(&mut self) -> Outcome<String> {
+        self.stdin.as_mut().ok_or("stdin is closed")?.write_all(b"x")?;
+        self.output.line()
+    }
+
     /// The next byte the target writes.
     pub fn answer(&mut self) -> Outcome<u8> {
         self.output.byte()

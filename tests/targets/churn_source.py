@@ -1,7 +1,7 @@
-"""churn_source.py calls|threads|codes FOLDER: writes a program that tears, and the law its stacks must obey.
+"""churn_source.py TARGET FOLDER: writes a program that tears, and the law its stacks must obey.
 
 FOLDER/churn.py makes thousands of short calls a millisecond between families of functions, so that a sampler which
-mixes two moments shows a stack that cannot exist. FOLDER/law.json has, for every function, its name, its lines,
+mixes two moments shows a stack that cannot exist. TARGET is one of the functions below that TARGETS names. FOLDER/law.json has, for every function, its name, its lines,
 and the functions each line can call. The program says so itself: the comment `#> f g` at a line names what the line calls;
 `#> h: f; f: g` where several functions share the line.
 
@@ -99,7 +99,7 @@ def closure$k(x):
 
 
 @family
-def generators(k):
+def nested_generators(k):
     emit('''
 def generated$k(x):
     return x + 1
@@ -265,6 +265,113 @@ if sys.version_info[0] >= 3:
     family(coroutines)
 
 
+def consumed_generators(k):
+    """Generators that C code drives, each through another one."""
+    name = 'consumed%d' % k
+    emit('''
+def consumed_leaf$k(x):
+    return x + 1
+def consumed_inner$k(x):
+    yield consumed_leaf$k(x)  #> consumed_leaf$k
+    yield consumed_leaf$k(x + 1)  #> consumed_leaf$k
+def consumed_outer$k(x):
+    for value in consumed_inner$k(x):  #> consumed_inner$k
+        yield value
+def consumed$k(x):
+    list(consumed_outer$k(x))  #> consumed_outer$k
+    first, second = consumed_outer$k(x)  #> consumed_outer$k
+    max(consumed_inner$k(second))  #> consumed_inner$k
+    x = sum(y for y in consumed_outer$k(first))  #> $n: consumed_outer$k $n.<locals>.<genexpr>; $n.<locals>.<genexpr>: consumed_outer$k
+    return sum(consumed_leaf$k(y) for y in (x, 1))  #> $n: $n.<locals>.<genexpr>; $n.<locals>.<genexpr>: consumed_leaf$k
+''', n=name, k=k)
+    return name
+
+
+def delegating_generators(k):
+    emit('''
+def delegated_leaf$k(x):
+    return x + 1
+def delegated_inner$k(x):
+    yield delegated_leaf$k(x)  #> delegated_leaf$k
+    return delegated_leaf$k(x)  #> delegated_leaf$k
+def delegated_middle$k(x):
+    x = yield from delegated_inner$k(x)  #> delegated_inner$k
+    yield x
+    return (yield from delegated_inner$k(x))  #> delegated_inner$k
+def delegated_outer$k(x):
+    return (yield from delegated_middle$k(x))  #> delegated_middle$k
+def delegated$k(x):
+    for value in delegated_outer$k(x):  #> delegated_outer$k
+        x = delegated_leaf$k(value)  #> delegated_leaf$k
+    list(delegated_outer$k(x))  #> delegated_outer$k
+    return x
+''', k=k)
+    return 'delegated%d' % k
+
+
+def suspended_coroutines(k):
+    """Coroutines that are suspended in between, and an asynchronous generator."""
+    emit('''
+def suspended_leaf$k(x):
+    return x + 1
+class Pause$k(object):
+    def __init__(self, x):
+        self.x = suspended_leaf$k(x)  #> suspended_leaf$k
+    def __await__(self):
+        yield suspended_leaf$k(self.x)  #> suspended_leaf$k
+        return self.x
+async def pausing$k(x):
+    pause = Pause$k(x)  #> Pause$k.__init__
+    return await pause  #> Pause$k.__await__
+async def counted$k(x):
+    yield await pausing$k(x)  #> pausing$k
+    yield suspended_leaf$k(x)  #> suspended_leaf$k
+async def counting$k(x):
+    async for value in counted$k(x):  #> counted$k
+        x = suspended_leaf$k(value)  #> suspended_leaf$k
+    return await pausing$k(x)  #> pausing$k
+def suspended$k(x):
+    running = counting$k(x)  #> counting$k
+    while True:
+        try:
+            running.send(None)  #> counting$k
+        except StopIteration as done:
+            return done.value
+''', k=k)
+    return 'suspended%d' % k
+
+
+def key_functions(k):
+    """Functions that C code calls; there is a frame of C between each and its caller."""
+    # Before 3.0 `cmp_to_key` is a class of the library, whose methods have frames of their own.
+    compared = 'sorted(values, key=functools.cmp_to_key(compare%d))' if sys.version_info[0] >= 3 else 'values.sort(compare%d)'
+    emit('''
+def weight$k(x):
+    return -x
+def key_of$k(x):
+    return weight$k(x)  #> weight$k
+def compare$k(x, y):
+    x = weight$k(x)  #> weight$k
+    return weight$k(y) - x  #> weight$k
+def fold$k(x, y):
+    return weight$k(x) + y  #> weight$k
+def is_wanted$k(x):
+    return weight$k(x) < -1  #> weight$k
+def keys$k(x):
+    values = [3, 1, 2]
+    sorted(values, key=key_of$k)  #> key_of$k
+    values.sort(key=key_of$k)  #> key_of$k
+    min(values, key=key_of$k)  #> key_of$k
+    max(values, key=weight$k)  #> weight$k
+    $compared  #> compare$k
+    list(map(key_of$k, values))  #> key_of$k
+    list(filter(is_wanted$k, values))  #> is_wanted$k
+    functools.reduce(fold$k, values)  #> fold$k
+    return x
+''', compared=compared % k, k=k)
+    return 'keys%d' % k
+
+
 def shuffled(items, seed):
     """The same order on every version."""
     items = list(items)
@@ -302,9 +409,8 @@ def work(name, heads):
 ''', n=name, all=' '.join(heads))
 
 
-def calls():
-    begin()
-    work('work', [families[k % len(families)](k) for k in range(FAMILIES)])
+def run():
+    """The main program, which works for ever."""
     emit('''
 def main():
     os.write(1, b'{"threads": []}\\n')
@@ -315,10 +421,61 @@ main()  #> main
 ''')
 
 
+def of_kinds(kinds):
+    """FAMILIES families of these `kinds` in turn."""
+    return [kinds[k % len(kinds)](k) for k in range(FAMILIES)]
+
+
+def calls():
+    begin()
+    work('work', of_kinds(families))
+    run()
+
+
+def sites():
+    """One call site for many families three deep: a caller that does not call yet has another family's frames, left
+    behind where its own will be."""
+    begin()
+    heads = []
+    for k in range(FAMILIES):
+        chain('family%d_' % k, 3)
+        heads.append('family%d_0' % k)
+    emit('''
+SITE = ($names)
+def work(x):
+    for f in SITE: f(x)  #> $calls
+    return x
+''', names=', '.join(heads), calls=' '.join(heads))
+    run()
+
+
+def keys():
+    begin()
+    heads = of_kinds([key_functions])
+    keys = ['key_of%d' % k for k in range(FAMILIES)]
+    emit('''
+KEYS = ($names)
+def shared_keys(x):
+    for f in KEYS: sorted((3, 1, 2), key=f)  #> $calls
+    return x
+''', names=', '.join(keys), calls=' '.join(keys))
+    work('work', heads + ['shared_keys'])
+    run()
+
+
+def generators():
+    begin()
+    kinds = [nested_generators, consumed_generators]
+    if sys.version_info[0] >= 3:
+        kinds += [delegating_generators, coroutines, suspended_coroutines]
+    work('work', of_kinds(kinds))
+    run()
+
+
 def threads():
     """Three threads work for ever; the main thread starts short ones, one after the other."""
     begin()
-    work('work', [families[k % len(families)](k) for k in range(FAMILIES)])
+    work('work', of_kinds(families))
     chain('brief', 4)
     emit('''
 def worker():
@@ -427,7 +584,8 @@ def law():
             'roots': ['<module>', 'watch', 'worker', 'brief_thread']}
 
 
-globals()[sys.argv[1]]()
+TARGETS = {'calls': calls, 'sites': sites, 'keys': keys, 'generators': generators, 'threads': threads, 'codes': codes}
+TARGETS[sys.argv[1]]()
 with open(os.path.join(sys.argv[2], 'churn.py'), 'w') as file:
     file.write('\n'.join(source) + '\n')
 with open(os.path.join(sys.argv[2], 'law.json'), 'w') as file:
