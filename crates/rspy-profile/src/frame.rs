@@ -100,6 +100,8 @@ pub enum LostReason {
     Exited,
     /// The operating system refused the read.
     Denied,
+    /// It was taken, but could not be recorded as fast.
+    Dropped,
 }
 
 impl fmt::Display for LostReason {
@@ -109,6 +111,7 @@ impl fmt::Display for LostReason {
             LostReason::Inconsistent => "inconsistent stack",
             LostReason::Exited => "exited while read",
             LostReason::Denied => "permission denied",
+            LostReason::Dropped => "recorded too slowly",
         })
     }
 }

@@ -27,6 +27,7 @@ mod record;
 mod recorder;
 mod roster;
 mod sampler;
+mod session;
 mod signals;
 mod stats;
 mod target;

@@ -42,6 +42,7 @@ pub fn report(message: impl Display) {
 }
 
 /// A line on stderr that tells how a recording goes.
+#[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
     limit: Option<Duration>,

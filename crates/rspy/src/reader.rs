@@ -88,8 +88,8 @@ impl Reader {
             code.as_ref().is_some_and(|code| code.as_ref().is_ok_and(|code| code.is_generator()))
         };
         let is_whole = (end, again) == (ChainEnd::Root, ChainEnd::Root)
-            && self.first.is_executing
-            && self.second.is_executing
+            && self.first.is_calling
+            && self.second.is_calling
             && !codes.last().is_some_and(is_generator);
         if !is_whole {
             return Stack { lost: true, ..whole };

@@ -2,36 +2,24 @@
 
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use rspy_process::ReadError;
+use rspy_process::Process;
 use rspy_process::stop::StopStats;
 use rspy_profile::{FormatError, Metadata, Options, Profile};
 
-use crate::attach::{Search, attach};
+use crate::attach::attach;
 use crate::cli::Record;
-use crate::clock::Clock;
 use crate::costs::Costs;
 use crate::failure::{Failure, refused_stops};
-use crate::launch::{Launched, exit_code, serve};
+use crate::launch::{Launched, exit_code};
 use crate::output::Output;
 use crate::progress::{Messages, Progress, grouped, report};
 use crate::recorder::Recorder;
+use crate::sampler::Wanted;
+use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
 use crate::target::{Pausing, Target, Which};
-use crate::wait::{Pacer, Woken, exit_of};
-
-/// How often names of threads are looked for while some have none: a thread may
-/// name itself late, or end before the recording does.
-const NAME_AGAIN: Duration = Duration::from_millis(250);
-
-/// Why sampling ended.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum End {
-    Elapsed,
-    Exited,
-    Interrupted,
-}
 
 /// Records and writes what was gathered, whatever ended it.
 pub fn record(options: &Record) -> Result<ExitCode, Failure> {
@@ -42,8 +30,18 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         ));
     }
     let pausing = options.stops.pausing();
+    let plan = Plan {
+        rate: options.rate,
+        limit: options.duration.0,
+        wanted: Wanted {
+            which: if options.idle { Which::All } else { Which::Active },
+            gil: options.gil,
+            class_names: options.class_names,
+            pausing,
+        },
+    };
     let mut signals = Signals::collect(options.pid.is_none())?;
-    let (mut launched, mut target, output) = match options.pid {
+    let (mut launched, target, output) = match options.pid {
         Some(pid) => {
             if !options.program.is_empty() {
                 report("rspy: with --pid the command is not started; the process is recorded.");
@@ -65,9 +63,18 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
 
     announce(options, &messages);
     let costs = Costs::start();
-    let (recorder, end, duration) = sample(options, &mut target, launched.as_ref(), &mut signals);
-    let stops = target.stops();
-    let refused = refused_stops(target.process.pid(), &stops);
+    let pid = target.process.pid();
+    let recorder = recorder(options, &target)?;
+    let progress = Progress::new(options.duration.0, options.hideprogress);
+    let bar = progress.clone();
+    let show = move |elapsed, recorder: &Recorder| bar.show(elapsed, recorder.samples(), recorder.lost());
+    let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show);
+    progress.finish();
+    let (recorder, summary) = sampled.map_err(|error| {
+        Failure::new(format!("No thread could be started to record with: {error}."), "Free some memory, or raise `ulimit -u`.")
+    })?;
+    let Summary { end, duration, stops, missed, .. } = summary;
+    let refused = refused_stops(pid, &stops);
     match end {
         End::Elapsed => {}
         End::Exited => {
@@ -86,10 +93,9 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         launched.tell_to_end();
     }
 
-    let (samples, lost, cut, missed) =
-        (recorder.samples(), recorder.lost(), recorder.cut(), recorder.missed());
-    let looks = recorder.looks();
-    let profile = recorder.finish(duration);
+    let (samples, lost, cut) = (recorder.samples(), recorder.lost(), recorder.cut());
+    let mut profile = recorder.into_profile();
+    profile.metadata.duration = duration;
     let written = write(options, &profile, &output).map_err(|error| output.failure(&error));
     if written.is_ok() {
         messages.say(format_args!(
@@ -107,13 +113,13 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             grouped(cut),
             grouped(missed),
             duration.as_secs_f64(),
-            describe(&stops),
+            describe(&stops, summary.suspensions),
         ));
         if options.stats {
             report(costs.so_far());
         }
         if samples == 0 && lost == 0 {
-            report(nothing_seen(options, looks));
+            report(nothing_seen(options, summary.counts.passes));
         }
         if let Some(failure) = refused {
             report(format_args!("rspy: {failure}"));
@@ -173,80 +179,12 @@ fn announce(options: &Record, messages: &Messages) {
     messages.pause();
 }
 
-fn sample(
-    options: &Record,
-    target: &mut Target,
-    launched: Option<&Launched>,
-    signals: &mut Signals,
-) -> (Recorder, End, Duration) {
+/// What takes the samples in: by a thread of its own, which looks for files by itself.
+fn recorder(options: &Record, target: &Target) -> Result<Recorder, Failure> {
     let pid = target.process.pid();
-    let mut pacer = Pacer::new(options.rate, exit_of(pid));
-    if options.class_names {
-        target.read_class_names();
-    }
-    let which = if options.idle { Which::All } else { Which::Active };
-    let mut recorder =
-        Recorder::new(Profile::for_format(metadata(options, target), options.format), options.columns);
-    let progress = Progress::new(options.duration.0, options.hideprogress);
-    // The kernel ends a wait up to 50 µs late unless told otherwise; a kernel that
-    // does not know better is as precise as it is.
-    let _ = nix::sys::prctl::set_timerslack(1);
-    let start = Instant::now();
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
-    let mut clock = Clock::new(start, options.rate, seed);
-    let mut named = start;
-    // One too far away to be counted is none.
-    let limit = options.duration.0.and_then(|limit| start.checked_add(limit));
-    // It may replace itself (`exec`) by another Python.
-    let mut search = Search::new(pid, options.stops.pausing());
-    let end = loop {
-        let tick = clock.next(Instant::now());
-        let until = limit.map_or(tick.due, |limit| limit.min(tick.due));
-        match pacer.wait(until, signals) {
-            Woken::Due => {}
-            Woken::Exited => break End::Exited,
-            Woken::Signalled if serve(signals, launched) => break End::Interrupted,
-            Woken::Signalled => continue,
-        }
-        if limit.is_some_and(|limit| limit <= tick.due) {
-            break End::Elapsed;
-        }
-        recorder.miss(tick.missed);
-        if target.is_waiting() {
-            recorder.miss(1);
-            continue;
-        }
-        // Time that was missed belongs to what is seen first afterwards only as
-        // far as a tick goes: a long stall must not land on one stack.
-        match target.look(which) {
-            Ok(look) => recorder.add(&target.process, start.elapsed(), 1, &look),
-            // An exiting process loses its memory a little before it counts as exited.
-            Err(ReadError::Gone) => break End::Exited,
-            Err(error) => {
-                if !target.process.is_same() {
-                    break End::Exited;
-                }
-                recorder.lose(error, 1);
-                if let Some(Ok(found)) = search.attempt() {
-                    tracing::info!(pid, version = %found.attached.version(), "found its Python again");
-                    *target = found;
-                    if options.class_names {
-                        target.read_class_names();
-                    }
-                }
-            }
-        }
-        if named.elapsed() >= NAME_AGAIN && recorder.has_unnamed() {
-            named = Instant::now();
-            recorder.name_threads(&target.thread_names());
-        }
-        progress.show(start.elapsed(), recorder.samples(), recorder.lost());
-    };
-    progress.finish();
-    recorder.name_threads(&target.thread_names());
-    let (samples, lost, stops) = (recorder.samples(), recorder.lost(), target.stops());
-    tracing::info!(?end, samples, lost, ?stops, "sampling ended");
-    (recorder, end, start.elapsed())
+    let process = Process::open(pid).map_err(|error| Failure::attaching(pid, &error.into()))?;
+    let profile = Profile::for_format(metadata(options, target), options.format);
+    Ok(Recorder::new(profile, process, options.columns))
 }
 
 fn metadata(options: &Record, target: &Target) -> Metadata {
@@ -280,13 +218,18 @@ fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Resul
     }
 }
 
-fn describe(stops: &StopStats) -> String {
+fn describe(stops: &StopStats, suspensions: u64) -> String {
     if stops.count == 0 {
         return "the target was never stopped".to_owned();
     }
     let late = if stops.late == 0 { String::new() } else { format!(", {} late", grouped(stops.late)) };
+    let suspended = match suspensions {
+        0 => "",
+        1 => "; stopping was suspended once",
+        _ => "; stopping was suspended now and then",
+    };
     format!(
-        "{} stops of {:.1} ms in all, {:.2} ms at most{late}",
+        "{} stops of {:.1} ms in all, {:.2} ms at most{late}{suspended}",
         grouped(stops.count),
         stops.total.as_secs_f64() * 1e3,
         stops.max.as_secs_f64() * 1e3,

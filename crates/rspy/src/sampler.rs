@@ -137,7 +137,7 @@ impl Sampler {
             process,
             attached,
             wanted,
-            unwinder: Unwinder { class_names: wanted.class_names, ..Unwinder::default() },
+            unwinder: Unwinder::new(wanted.class_names),
             roster: Roster::default(),
             heads: Heads::default(),
             tracer: Tracer::new(limit),
@@ -411,16 +411,15 @@ impl Sampler {
         }
     }
 
-    /// Looks at the code objects of preliminary samples again and hands the samples on, if it is
-    /// time for that or `force`d. `take` is told whether the sample can be believed.
-    pub fn settle(&mut self, now: Instant, force: bool, mut take: impl FnMut(&Taken, bool)) -> bool {
+    /// Whether it is time to [`settle`](Sampler::settle).
+    pub fn is_due(&self, now: Instant) -> bool {
         let room = PENDING.saturating_sub(self.pending.len());
-        let is_due = force
-            || now.saturating_duration_since(self.settled) >= SETTLE
-            || room < self.roster.members.len();
-        if !is_due {
-            return false;
-        }
+        now.saturating_duration_since(self.settled) >= SETTLE || room < self.roster.members.len()
+    }
+
+    /// Looks at the code objects of preliminary samples again and hands the samples on. `take` is
+    /// told whether the sample can be believed.
+    pub fn settle(&mut self, now: Instant, mut take: impl FnMut(&Taken, bool)) {
         self.settled = now;
         let Sampler { unwinder, process, attached, pending, roster, counts, .. } = self;
         let memory = process.memory();
@@ -443,7 +442,19 @@ impl Sampler {
             take(taken, !is_doubtful);
         }
         pending.clear();
-        true
+    }
+
+    /// Goes on with another Python in the same process.
+    pub fn renew(&mut self, target: Target) {
+        let Target { process, attached, .. } = target;
+        self.process = process;
+        self.attached = attached;
+        self.unwinder = Unwinder::new(self.wanted.class_names);
+        self.roster = Roster::default();
+        self.heads = Heads::default();
+        self.is_stale = true;
+        self.refreshed = None;
+        self.pending.clear();
     }
 
     /// What reading the process's memory has cost.

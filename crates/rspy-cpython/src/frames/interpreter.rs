@@ -79,6 +79,8 @@ pub(super) struct Walk<'w, M> {
     pub(super) frame: &'w InterpreterFrame,
     pub(super) thread: &'w ThreadState,
     pub(super) chunks: &'w mut Chunks,
+    /// See [`FrameChain::is_calling`](super::FrameChain::is_calling).
+    pub(super) is_calling: &'w mut bool,
 }
 
 impl<M: Memory> Walk<'_, M> {
@@ -105,6 +107,7 @@ impl<M: Memory> Walk<'_, M> {
         let mut is_cut = false;
         for _ in 0..MAX_LOOPS {
             frames.clear();
+            *self.is_calling = true;
             let end = self.follow(start.frame, &mut next_chunk, frames);
             // The loop's link to the one below may not be set yet either.
             let Ok(below) = start.below(memory, layout) else { break };
@@ -161,6 +164,9 @@ impl<M: Memory> Walk<'_, M> {
         let mut buffer = [0; LONGEST];
         let mut seen = 0;
         let mut loops = Loops::default();
+        // Whether Python code called the last frame, without C in between; the innermost has
+        // called none.
+        let mut is_direct = None;
         while !at.is_null() {
             // Shims count too: a cycle of them would never end otherwise.
             if seen == MAX_FRAMES {
@@ -185,6 +191,9 @@ impl<M: Memory> Walk<'_, M> {
                 }
             };
             let Some(link) = frame.link(at, bytes) else { return Ok(ChainEnd::Broken) };
+            let is_own = link.frame.kind == FrameKind::Shim;
+            *self.is_calling &= is_own || is_direct.is_none_or(|direct| link.calling.fits(direct));
+            is_direct = Some(link.frame.kind != FrameKind::Shim && !link.frame.is_entry);
             frames.push(link.frame);
             at = link.previous;
         }

@@ -156,6 +156,9 @@ pub struct FrameChain {
     pub frames: Vec<RawFrame>,
     /// The innermost frames are missing.
     pub is_cut: bool,
+    /// Each frame says of itself what one does that has called the one above, as far as its
+    /// version tells. True of every stack that stands still.
+    pub is_calling: bool,
     chunks: interpreter::Chunks,
 }
 
@@ -164,13 +167,14 @@ impl FrameChain {
     /// `thread` may be older than a stop. Answers how the chain ended.
     pub fn read(&mut self, memory: &impl Memory, layout: &Layout, thread: &ThreadState) -> ChainEnd {
         self.frames.clear();
+        self.is_calling = true;
         let outcome = match &layout.frames {
             Frames::Object(frame) => thread.start(memory, layout).and_then(|start| {
-                Ok((object::follow(memory, frame, start.frame, &mut self.frames)?, false))
+                Ok((object::follow(memory, frame, start.frame, &mut self.frames, &mut self.is_calling)?, false))
             }),
             Frames::Interpreter(frame) => {
-                let Self { frames, chunks, .. } = self;
-                interpreter::Walk { memory, layout, frame, thread, chunks }.read(frames)
+                let Self { frames, chunks, is_calling, .. } = self;
+                interpreter::Walk { memory, layout, frame, thread, chunks, is_calling }.read(frames)
             }
         };
         let (end, is_cut) = outcome.unwrap_or_else(|error| (ChainEnd::Unreadable(error), false));

@@ -40,6 +40,7 @@ pub(super) fn follow(
     frame: &FrameObject,
     start: Address,
     frames: &mut Vec<RawFrame>,
+    is_calling: &mut bool,
 ) -> Result<ChainEnd, ReadError> {
     let mut at = start;
     let mut buffer = [0; LONGEST];
@@ -60,6 +61,7 @@ pub(super) fn follow(
             }
         };
         let link = frame.link(at, bytes).ok_or(ReadError::Fault { at, len })?;
+        *is_calling &= link.calling.fits(false);
         frames.push(link.frame);
         at = link.previous;
     }

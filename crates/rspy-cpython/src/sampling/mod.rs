@@ -70,7 +70,7 @@ pub struct Unwinder {
     codes: CodeCache,
     nodes: Nodes,
     /// Whether methods are given the names of their classes.
-    pub class_names: bool,
+    class_names: bool,
     chain: FrameChain,
     path: Path,
     /// The last sample's frames that are to be remembered, outermost first.
@@ -84,6 +84,12 @@ pub struct Unwinder {
 }
 
 impl Unwinder {
+    /// Nothing is met yet. With `class_names` methods are given the names of their classes, where
+    /// code does not know them.
+    pub fn new(class_names: bool) -> Unwinder {
+        Unwinder { class_names, ..Unwinder::default() }
+    }
+
     /// The stacks that were met after the first `count`.
     pub fn nodes_since(&self, count: usize) -> &[Node] {
         self.nodes.since(count)

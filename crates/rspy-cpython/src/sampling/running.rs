@@ -268,7 +268,9 @@ impl<M: Memory> Walk<'_, M> {
 
     /// Whether `link`, which is at `spot`, may have called `callee`.
     fn calls(&self, link: &Link, spot: Option<Spot>, callee: Callee) -> bool {
-        link.calling.fits(callee.is_direct) && self.has_stood(link, spot, callee)
+        // One of the interpreter's own does nothing but call.
+        link.frame.kind == FrameKind::Shim
+            || (link.calling.fits(callee.is_direct) && self.has_stood(link, spot, callee))
     }
 
     /// Whether the values of a frame, which lie between it and the one it called if both are
