@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::class_names::{self, Receiver};
 use crate::layout::{Bytecode, Layout, LineEncoding};
 use crate::lines::{Location, location};
+use crate::operations::{Opcodes, Operation, Operations};
 use crate::text::{self, ValueError};
 
 /// Largest line table that is read, in bytes. CPython's longest in its own
@@ -52,6 +53,7 @@ pub struct CodeInfo {
     pub(crate) receiver: Option<Receiver>,
     encoding: LineEncoding,
     line_table: Box<[u8]>,
+    operations: Operations,
 }
 
 impl CodeInfo {
@@ -59,6 +61,11 @@ impl CodeInfo {
     /// frame that has not begun.
     pub fn location(&self, offset: i64) -> Location {
         location(self.encoding, &self.line_table, self.first_line, offset)
+    }
+
+    /// What the instruction at byte `offset` can call.
+    pub fn operation(&self, offset: i64) -> Operation {
+        self.operations.at(offset)
     }
 
     /// Whether its frames always have a caller: a generator's, a coroutine's, an
@@ -353,6 +360,7 @@ fn read(memory: &impl Memory, layout: &Layout, at: Address, head: &[u8]) -> Resu
         receiver: class_names::receiver(memory, layout, at),
         encoding: layout.lines,
         line_table: bytes_object(memory, layout, line_table_at)?.into(),
+        operations: Opcodes::read(memory, layout, at, head),
     })
 }
 

@@ -14,6 +14,7 @@ pub mod interpreter;
 pub mod layout;
 pub mod lines;
 pub mod locals;
+pub mod operations;
 pub mod sampling;
 pub mod stack;
 pub mod text;

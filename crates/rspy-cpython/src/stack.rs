@@ -127,7 +127,7 @@ pub(crate) fn is_incomplete(frame: &RawFrame, code: &CodeInfo, offset: Option<i6
 }
 
 /// How far into its bytecode the frame is, in bytes.
-pub(crate) fn offset(memory: &impl Memory, layout: &Layout, frame: &RawFrame, code: &CodeInfo) -> Option<i64> {
+pub fn offset(memory: &impl Memory, layout: &Layout, frame: &RawFrame, code: &CodeInfo) -> Option<i64> {
     let within = |offset: i64| {
         // One code unit before the start is a frame that has not begun (3.11, 3.12).
         (-2..code.code_len as i64).contains(&offset).then_some(offset)

@@ -5,10 +5,11 @@ use rspy_process::{Address, Memory, ReadError};
 
 use super::field::Field;
 use super::{
-    Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, GeneratorState, Gil, InstanceValues, Interpreter,
-    InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, Slots, StackChunk, Table,
-    Text, Thread, Unicode,
+    Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, GeneratorState, Gil, InstanceValues,
+    Interpreter, InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, Slots,
+    StackChunk, Table, Text, Thread, Unicode,
 };
+use crate::operations::Opcodes;
 use crate::version::{Abi, Version};
 
 /// No member of interest lies beyond this, in any structure but the interpreter's and the
@@ -53,6 +54,7 @@ impl Layout {
             frames: frames(t)?,
             code: code(t, &object)?,
             text: text(t)?,
+            opcodes: Opcodes::from_table(t),
             lines: match t.rule("lines") {
                 Some("lnotab-unsigned") => LineEncoding::LnotabUnsigned,
                 Some("lnotab-signed") => LineEncoding::LnotabSigned,
@@ -116,6 +118,7 @@ fn thread(t: &Table) -> Result<Thread, LayoutError> {
         datastack_chunk: t.optional("thread", "datastack_chunk"),
         datastack_top: t.optional("thread", "datastack_top"),
         base_frame: t.optional("thread", "base_frame"),
+        tracing: t.optional("thread", "tracing"),
         len: 0,
     };
     let (CurrentFrame::Thread(frame) | CurrentFrame::Cframe { cframe: frame, .. }) = current_frame;
@@ -126,6 +129,7 @@ fn thread(t: &Table) -> Result<Thread, LayoutError> {
     ends.extend(thread.datastack_chunk.map(|field| field.end()));
     ends.extend(thread.datastack_top.map(|field| field.end()));
     ends.extend(thread.base_frame.map(|field| field.end()));
+    ends.extend(thread.tracing.map(|field| field.end()));
     thread.len = longest(&ends, "thread")?;
     Ok(thread)
 }
@@ -239,10 +243,8 @@ fn generator_state(t: &Table) -> Option<GeneratorState> {
     let before = frame.checked_sub(t.number("generator", "gi_frame_state")?)?;
     let executing = t.rule_number("frame_state_executing")? as i8;
     // What lies farther away is not read with the frame.
-    (before <= GeneratorState::REACH as u64).then_some(GeneratorState {
-        before: before as u32,
-        executing: executing as u8,
-    })
+    (before <= GeneratorState::REACH as u64)
+        .then_some(GeneratorState { before: before as u32, executing: executing as u8 })
 }
 
 fn code(t: &Table, object: &Object) -> Result<Code, LayoutError> {

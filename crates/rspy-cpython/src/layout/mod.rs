@@ -15,6 +15,7 @@ pub use table::{Table, known_versions, newest_known};
 
 use rspy_process::{Address, Memory};
 
+use crate::operations::Opcodes;
 use crate::version::{Abi, Version};
 
 /// Why there is no layout for a target.
@@ -99,6 +100,9 @@ pub struct Thread {
     pub datastack_top: Option<Field<Address>>,
     /// The frame of the interpreter's own that all others stand on, from 3.15.
     pub base_frame: Option<Field<Address>>,
+    /// Not 0 while a trace or profile function or a callback of `sys.monitoring` runs, which
+    /// any instruction can have called.
+    pub tracing: Option<Field<i32>>,
     /// How much of the structure is read, in bytes.
     pub len: usize,
     /// Its whole size, in bytes.
@@ -434,6 +438,8 @@ pub struct Layout {
     pub text: Text,
     /// Line tables.
     pub lines: LineEncoding,
+    /// Instructions.
+    pub opcodes: Opcodes,
     /// Attributes of instances.
     pub instance_values: InstanceValues,
     /// The tables it was made from, for readers of values.
@@ -463,6 +469,10 @@ impl Layout {
         };
         let mut table = Table::of(known, abi)?;
         from_table::overlay(&mut table, memory, runtime)?;
+        if (known.major, known.minor) != (version.major, version.minor) {
+            // Every version numbers its instructions anew.
+            table.forget("opcodes");
+        }
         Layout::from_table(table, version, abi)
     }
 }

@@ -128,6 +128,11 @@ impl Table {
         self.sections.entry(section.to_owned()).or_default().insert(name.to_owned(), number);
     }
 
+    /// Removes a section.
+    pub fn forget(&mut self, section: &str) {
+        self.sections.remove(section);
+    }
+
     /// A member that this version may lack.
     pub fn optional<T>(&self, section: &str, name: &str) -> Option<Field<T>> {
         self.number(section, name).map(|offset| Field::new(offset as u32))
