@@ -32,6 +32,9 @@ pub enum Operation {
     Call,
     /// The same, or a generator whose frame is pushed inline (3.12 and later).
     Iterate,
+    /// Python code through C. A generator that waits for another one stands at its yield
+    /// or (3.13 and later) right behind it, and `throw()` passes it by: see [`Callee::of`].
+    Yield,
     /// It is not known what stands there.
     Unknown,
 }
@@ -48,12 +51,16 @@ pub enum Callee {
 }
 
 impl Callee {
-    /// How `above` was called, which stands right on `below`.
-    pub fn of(above: &RawFrame, below: &RawFrame) -> Callee {
+    /// How `above` was called, which stands right on `below` and at `operation`.
+    ///
+    /// `throw()` to a generator that waits for another one links the frames of both to the
+    /// caller's, though C passes the exception on and no loop runs the outer one: nothing
+    /// between them says that they were called through C, and each keeps its saved values.
+    pub fn of(above: &RawFrame, operation: Operation, below: &RawFrame) -> Callee {
+        let is_shim = above.kind == FrameKind::Shim || below.kind == FrameKind::Shim;
         match above.kind {
-            _ if above.is_entry || above.kind == FrameKind::Shim || below.kind == FrameKind::Shim => {
-                Callee::ThroughC
-            }
+            _ if above.is_entry || is_shim => Callee::ThroughC,
+            FrameKind::Generator if operation == Operation::Yield => Callee::ThroughC,
             FrameKind::Generator => Callee::Generator,
             _ => Callee::Function,
         }
@@ -65,7 +72,7 @@ impl Operation {
     pub fn fits(self, callee: Callee) -> bool {
         match self {
             Operation::Quiet => false,
-            Operation::Through => callee == Callee::ThroughC,
+            Operation::Through | Operation::Yield => callee == Callee::ThroughC,
             Operation::Call => callee != Callee::Generator,
             Operation::Iterate => callee != Callee::Function,
             Operation::Unknown => true,
@@ -90,8 +97,7 @@ const CALL: [&str; 8] = [
 const ITERATE: [&str; 2] = ["FOR_ITER_GEN", "SEND_GEN"];
 
 /// Those that release no object, make none (which can start a collection) and look for no
-/// signals. `YIELD_VALUE` is not among them: `throw()` to a generator that waits for another
-/// one leaves it there.
+/// signals.
 const QUIET: [&str; 20] = [
     "COPY",
     "COPY_FREE_VARS",
@@ -178,6 +184,7 @@ impl Opcodes {
                 _ if HIDING.contains(&name) => Operation::Unknown,
                 _ if CALL.contains(&name) => Operation::Call,
                 _ if ITERATE.contains(&name) => Operation::Iterate,
+                "YIELD_VALUE" | "RESUME" => Operation::Yield,
                 _ if is_quiet => Operation::Quiet,
                 _ => continue,
             };
@@ -292,5 +299,108 @@ impl Operations {
         let Ok(offset) = usize::try_from(offset) else { return Operation::Through };
         let operation = self.operations.get(offset / usize::from(self.unit));
         operation.copied().unwrap_or(Operation::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Operation::{Call, Iterate, Quiet, Through, Unknown, Yield};
+    use super::*;
+    use crate::version::{Abi, Version};
+
+    fn table(version: &str) -> Table {
+        Table::of(Version::from_text(&format!("{version}.0 ")).unwrap(), Abi::default()).unwrap()
+    }
+
+    /// Instructions by name; a number is a code unit of whatever is there.
+    fn classified(version: &str, names: &[&str]) -> Vec<Operation> {
+        let table = table(version);
+        let number = |name: &&str| {
+            name.parse().unwrap_or_else(|_| table.number("opcodes", name).expect("an instruction") as u8)
+        };
+        let units = names.iter().flat_map(|name| [number(name), 0]).collect::<Vec<u8>>();
+        let operations = Opcodes::from_table(&table).classify(&units);
+        (0..names.len()).map(|index| operations.at(2 * index as i64)).collect()
+    }
+
+    #[test]
+    fn what_an_instruction_can_call_depends_on_the_version() {
+        assert_eq!(
+            classified("3.12", &["LOAD_FAST", "BINARY_OP", "0", "CALL"]),
+            [Quiet, Through, Through, Call]
+        );
+        assert_eq!(classified("3.11", &["FOR_ITER", "CALL"]), [Through, Call]);
+        assert_eq!(classified("3.13", &["FOR_ITER", "0", "POP_JUMP_IF_TRUE"]), [Iterate, Iterate, Quiet]);
+        assert_eq!(classified("3.14", &["LOAD_FAST_BORROW", "BINARY_OP"]), [Quiet, Call]);
+        assert_eq!(classified("3.7", &["RETURN_VALUE"]), [Through]);
+        assert_eq!(classified("3.8", &["RETURN_VALUE", "CALL_FUNCTION"]), [Quiet, Through]);
+    }
+
+    #[test]
+    fn caches_and_prefixes_belong_to_their_instruction() {
+        let code = ["EXTENDED_ARG", "CALL_PY_EXACT_ARGS", "254", "1", "2", "LOAD_CONST"];
+        assert_eq!(classified("3.13", &code), [Call, Call, Call, Call, Call, Quiet]);
+        assert_eq!(classified("3.13", &["INSTRUMENTED_CALL", "254", "1", "2", "NOP"])[3..], [Call, Quiet]);
+        assert_eq!(classified("3.10", &["LOAD_CONST", "YIELD_FROM"]), [Through, Through]);
+    }
+
+    #[test]
+    fn behind_what_hides_an_instruction_nothing_is_known() {
+        let hidden = ["NOP", "INSTRUMENTED_LINE", "LOAD_CONST"];
+        assert_eq!(classified("3.13", &hidden), [Quiet, Unknown, Unknown]);
+    }
+
+    #[test]
+    fn instructions_of_several_bytes_are_told_by_byte() {
+        let table = table("2.7");
+        let number = |name| table.number("opcodes", name).unwrap() as u8;
+        let (load, pop, long) = (number("LOAD_FAST"), number("POP_TOP"), number("EXTENDED_ARG"));
+        let operations = Opcodes::from_table(&table).classify(&[load, pop, pop, pop, long, 0, 0, load, 0, 0]);
+        let met: Vec<Operation> = (0..11).map(|offset| operations.at(offset)).collect();
+        assert_eq!(met[..5], [Quiet, Quiet, Quiet, Through, Quiet]);
+        assert_eq!(met[9..], [Quiet, Unknown]);
+        assert_eq!(operations.at(-1), Through);
+        assert_eq!(operations.at(i64::MIN), Through);
+        assert_eq!(operations.at(i64::MAX), Unknown);
+    }
+
+    #[test]
+    fn any_bytes_have_as_many_entries_at_most() {
+        for version in crate::layout::known_versions().split(", ") {
+            let opcodes = Opcodes::from_table(&table(version));
+            for seed in 0..=255u8 {
+                let bytes: Vec<u8> = (0..99u8).map(|byte| byte.wrapping_mul(seed) ^ seed).collect();
+                for len in 0..bytes.len() {
+                    // An argument that the end cuts off counts.
+                    assert!(opcodes.classify(&bytes[..len]).operations.len() <= len + 2, "{version}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_version_without_numbers_knows_nothing() {
+        let mut table = table("3.13");
+        table.forget("opcodes");
+        let operations = Opcodes::from_table(&table).classify(&[9, 0, 100, 0]);
+        assert_eq!(operations.at(0), Unknown);
+        assert!(operations.at(2).fits(Callee::Generator));
+    }
+
+    #[test]
+    fn what_fits() {
+        use Callee::{Function, Generator, ThroughC};
+        for (operation, fitting) in [
+            (Quiet, &[][..]),
+            (Through, &[ThroughC]),
+            (Yield, &[ThroughC]),
+            (Call, &[Function, ThroughC]),
+            (Iterate, &[Generator, ThroughC]),
+            (Unknown, &[Function, Generator, ThroughC]),
+        ] {
+            for callee in [Function, Generator, ThroughC] {
+                assert_eq!(operation.fits(callee), fitting.contains(&callee), "{operation:?} {callee:?}");
+            }
+        }
     }
 }
