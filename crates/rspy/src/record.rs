@@ -117,6 +117,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         ));
         if options.stats {
             report(costs.so_far());
+            report(summary.counts.describe(&summary));
         }
         if samples == 0 && lost == 0 {
             report(nothing_seen(options, summary.counts.passes));

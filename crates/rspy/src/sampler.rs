@@ -13,7 +13,7 @@ use rspy_cpython::Attached;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::GilState;
-use rspy_cpython::sampling::{Asked, Heads, Node, NodeId, Sampled, StackEnd, Unwinder};
+use rspy_cpython::sampling::{Asked, Heads, Node, NodeId, Sampled, StackEnd, Unwinder, Work};
 use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::RunState;
 use rspy_process::{Batch, Memory, Process, ReadError};
@@ -455,6 +455,11 @@ impl Sampler {
         self.is_stale = true;
         self.refreshed = None;
         self.pending.clear();
+    }
+
+    /// How the samples came about.
+    pub fn work(&self) -> Work {
+        self.unwinder.work()
     }
 
     /// What reading the process's memory has cost.

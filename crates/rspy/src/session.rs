@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rspy_cpython::sampling::Work;
 use rspy_process::stop::StopStats;
 use rspy_process::{ReadError, Usage};
 use rspy_profile::LostReason;
@@ -66,6 +67,8 @@ pub struct Summary {
     pub counts: Counts,
     /// What reading took.
     pub usage: Usage,
+    /// How the samples came about.
+    pub work: Work,
 }
 
 /// Samples `target` into `recorder`. `show` is called now and then, by another thread.
@@ -150,6 +153,7 @@ pub fn sample(
         suspensions: sampler.suspensions(),
         counts: sampler.counts,
         usage: sampler.usage(),
+        work: sampler.work(),
     };
     // Not the recording's, which is in no hurry any more.
     drop(sampler);

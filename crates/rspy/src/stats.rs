@@ -12,3 +12,10 @@ pub struct Counts {
     /// Code objects that turned out to be others by now.
     pub refuted: u64,
 }
+
+impl Counts {
+    pub fn describe(&self, summary: &crate::session::Summary) -> String {
+        let passes = self.passes.max(1) as f64;
+        format!("passes {} calls/pass {:.2} bytes/pass {:.0} rounds {} preempted {} refuted {} work {:?}", self.passes, summary.usage.calls as f64/passes, summary.usage.bytes as f64/passes, self.rounds, self.preempted, self.refuted, summary.work)
+    }
+}

@@ -64,9 +64,23 @@ pub enum StackEnd {
     Gone,
 }
 
+/// How the samples of an [`Unwinder`] came about.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Frames that were what they were the last time.
+    pub kept: u64,
+    /// Frames that were decoded.
+    pub decoded: u64,
+    /// Samples that took more than one read: something was not where it was expected, or new.
+    pub surprises: u64,
+    /// Samples of which no frame is known.
+    pub unknown: u64,
+}
+
 /// What the samples of one process have in common.
 #[derive(Default)]
 pub struct Unwinder {
+    work: Work,
     codes: CodeCache,
     nodes: Nodes,
     /// Whether methods are given the names of their classes.
@@ -98,6 +112,11 @@ impl Unwinder {
     /// How many stacks were met.
     pub fn nodes(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How all samples so far came about.
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     /// The code objects that were met.
@@ -245,6 +264,7 @@ impl Unwinder {
             Err(Nothing::Gone) => Sampled { stack: base, end: StackEnd::Gone },
             Err(Nothing::NoChain) => {
                 watch.is_strange();
+                self.work.unknown += 1;
                 // Nothing of it is known but that it is this thread's.
                 Sampled { stack: base, end: StackEnd::Cut }
             }
@@ -282,6 +302,7 @@ impl Unwinder {
             }
         }
         if is_unsure {
+            self.work.surprises += 1;
             let mut again = mem::take(&mut self.again);
             again.clear();
             let more = path.more.ask(&mut again);
@@ -361,6 +382,8 @@ impl Unwinder {
         base: NodeId,
     ) {
         let len = layout.frames.len();
+        self.work.kept += kept as u64;
+        self.work.decoded += self.news.len() as u64;
         watch.base = base;
         if kept == watch.links.len() && self.news.is_empty() {
             return;
