@@ -101,7 +101,13 @@ struct Known {
     /// numbers its code objects, so that the structure itself tells.
     probes: Option<[Address; PROBES]>,
     info: Arc<CodeInfo>,
+    /// How often it was found to be where it was.
+    verified: u32,
 }
+
+/// A code object that was there still so often stays for longer: code that is made for the
+/// moment does not get as old.
+const TRUSTED: u32 = 5;
 
 /// Who was last met at an address.
 #[derive(Copy, Clone)]
@@ -164,8 +170,15 @@ impl CodeCache {
         self.at.get(&address).map(|occupant| occupant.id)
     }
 
-    /// Whether different code objects were met at the address of `id`.
+    /// Whether `id` may give its address away soon: it is new, or different ones were met there.
     pub fn is_volatile(&self, id: CodeId) -> bool {
+        self.known.get(id.index()).is_none_or(|known| {
+            known.verified < TRUSTED || self.at.get(&known.address).is_none_or(|occupant| occupant.is_volatile)
+        })
+    }
+
+    /// Whether different code objects were met at the address of `id`.
+    pub fn is_shared(&self, id: CodeId) -> bool {
         let occupant = self.known.get(id.index()).and_then(|known| self.at.get(&known.address));
         occupant.is_none_or(|occupant| occupant.is_volatile)
     }
@@ -205,7 +218,10 @@ impl CodeCache {
         for id in ids {
             let (is_same, next) = self.is_same(layout, *id, &batch, at);
             at = next;
-            if !is_same {
+            if is_same {
+                let known = &mut self.known[id.index()];
+                known.verified = known.verified.saturating_add(1);
+            } else {
                 self.refute(*id);
                 refuted.push(*id);
             }
@@ -290,7 +306,7 @@ impl CodeCache {
         let info = Arc::new(read(memory, layout, address, &head)?);
         let number = u32::try_from(self.known.len());
         let id = CodeId(number.map_err(|_| ValueError::Unexpected { at: address, expected: "code object" })?);
-        self.known.push(Known { address, signature: signature.into(), probes, info });
+        self.known.push(Known { address, signature: signature.into(), probes, info, verified: 0 });
         self.at.insert(address, Occupant { id, is_volatile: occupant.is_some() });
         Ok(id)
     }

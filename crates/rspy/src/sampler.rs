@@ -428,8 +428,9 @@ impl Sampler {
         let refuted = if refuted.is_empty() || !process.is_same() { Vec::new() } else { refuted.to_vec() };
         let mut lost_roots = Vec::new();
         for member in &mut roster.members {
-            if !refuted.is_empty() {
-                unwinder.forget(&mut member.watch);
+            match refuted.is_empty() {
+                true => unwinder.review(&mut member.watch),
+                false => unwinder.forget(&mut member.watch),
             }
             if !unwinder.check_root(memory, &attached.layout, &mut member.watch) {
                 lost_roots.push(member.number);

@@ -40,6 +40,7 @@ use crate::class_names;
 use crate::code::{CodeCache, CodeId, CodeInfo};
 use crate::frames::{Calling, ChainEnd, FrameChain, FrameKind, Link};
 use crate::layout::{Frames, Layout};
+use crate::operations::{Callee, Operation};
 use crate::stack::{self, Frame};
 
 /// What one sample of one thread shows.
@@ -94,6 +95,7 @@ pub struct Unwinder {
     visited: Vec<u32>,
     visit: u32,
     in_use: Vec<CodeId>,
+    trusted: Vec<CodeId>,
     refuted: Vec<CodeId>,
 }
 
@@ -311,36 +313,90 @@ impl Unwinder {
             confirm(layout, watch, path, &again, third, more);
             self.again = again;
         }
-        let mut stack = top_of(watch, path.kept, base);
-        self.news.clear();
-        let mut unknown = path.unknown;
-        for (depth, link) in path.fresh.iter().enumerate().skip(path.unknown).rev() {
-            if link.frame.kind != FrameKind::Shim {
-                let node = match self.codes.occupant(link.frame.code) {
-                    Some(id) => {
-                        let code = (id, &**self.codes.info(id));
-                        // A generator has lost its caller when it is suspended: it is no thread's root.
-                        let is_lost = path.kept == 0 && self.news.is_empty() && code.1.is_generator()
-                            && matches!(layout.frames, Frames::Object(_));
-                        if is_lost {
-                            watch.is_strange();
-                            return Sampled { stack: base, end: StackEnd::Cut };
-                        }
-                        self.nodes.intern(memory, layout, stack, &link.frame, code, true).ok()
-                    }
-                    None => None,
-                };
-                let Some(node) = node else {
-                    unknown = depth + 1;
-                    break;
-                };
-                stack = node;
-            }
-            self.news.push((*link, stack));
-        }
-        let is_cut = path.is_cut || unknown > 0;
+        let unknown = self.judge(memory, layout, watch, path, base);
+        let Some(unknown) = unknown else {
+            watch.is_strange();
+            self.work.unknown += 1;
+            return Sampled { stack: base, end: StackEnd::Cut };
+        };
+        let stack = self.news.last().map_or_else(|| top_of(watch, path.kept, base), |(_, stack)| *stack);
+        let is_cut = path.is_cut || unknown;
         self.remember(layout, watch, path.kept, asked.second, batch, base);
         Sampled { stack, end: if is_cut { StackEnd::Cut } else { StackEnd::Whole } }
+    }
+
+    /// Makes nodes of the frames of `path` that are known, from the outermost on, as far as each can have
+    /// called the next: into `self.news`. Answers whether frames are unknown; `None` if all are.
+    fn judge(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        watch: &Watch,
+        path: &mut Path,
+        base: NodeId,
+    ) -> Option<bool> {
+        self.news.clear();
+        let mut stack = top_of(watch, path.kept, base);
+        let mut below = path.kept.checked_sub(1).and_then(|last| watch.links.get(last)).map(|known| known.link);
+        let mut operation_below = below.map_or(Operation::Unknown, |link| self.operation(memory, layout, &link));
+        for depth in (path.unknown..path.fresh.len()).rev() {
+            let link = path.fresh[depth];
+            let is_own = link.frame.kind == FrameKind::Shim;
+            let mut node = Some(stack);
+            let mut operation = Operation::Unknown;
+            if !is_own {
+                node = self.codes.occupant(link.frame.code).and_then(|id| {
+                    let code = (id, &**self.codes.info(id));
+                    // A generator has lost its caller when it is suspended: it is no thread's root.
+                    if below.is_none() && code.1.is_generator() && matches!(layout.frames, Frames::Object(_)) {
+                        return None;
+                    }
+                    self.nodes.intern(memory, layout, stack, &link.frame, code, true).ok()
+                });
+                operation = self.operation(memory, layout, &link);
+            }
+            let Some(node) = node else {
+                return (below.is_some() || !self.news.is_empty()).then_some(true);
+            };
+            if let Some(caller) = below {
+                let beyond = if is_own { path.fresh.get(depth.wrapping_sub(1)) } else { Some(&link) };
+                let is_caller = caller.frame.kind == FrameKind::Shim
+                    || can_have_called(&caller, operation_below, &link, operation, beyond, path.is_tracing);
+                if !is_caller {
+                    // Where it stands is not where it stood when it called: it is not known either.
+                    if self.news.pop().is_none() {
+                        path.kept -= 1;
+                    }
+                    return Some(true);
+                }
+            }
+            stack = node;
+            self.news.push((link, stack));
+            below = Some(link);
+            operation_below = operation;
+        }
+        // What called those that are not known has to look like it, too.
+        if let (Some(above), Some(caller)) = (path.unknown.checked_sub(1).and_then(|depth| path.fresh.get(depth)), below)
+        {
+            let its = self.operation(memory, layout, above);
+            let beyond = match above.frame.kind {
+                FrameKind::Shim => path.unknown.checked_sub(2).and_then(|depth| path.fresh.get(depth)),
+                _ => Some(above),
+            };
+            let is_caller = caller.frame.kind == FrameKind::Shim
+                || can_have_called(&caller, operation_below, above, its, beyond, path.is_tracing);
+            if !is_caller && self.news.pop().is_none() {
+                path.kept -= 1;
+            }
+        }
+        Some(path.unknown > 0)
+    }
+
+    /// What stands where `link` is.
+    fn operation(&self, memory: &impl Memory, layout: &Layout, link: &Link) -> Operation {
+        let Some(id) = self.codes.occupant(link.frame.code) else { return Operation::Unknown };
+        let code = self.codes.info(id);
+        stack::offset(memory, layout, &link.frame, code).map_or(Operation::Unknown, |offset| code.operation(offset))
     }
 
     /// Whether `id`, which was read with the batch, is still where it was.
@@ -443,10 +499,21 @@ impl Unwinder {
         self.in_use.sort_unstable();
         self.in_use.dedup();
         let codes = &self.codes;
-        self.in_use.retain(|id| codes.occupant(codes.address(*id)) == Some(*id) && !codes.is_volatile(*id));
+        self.in_use.retain(|id| codes.occupant(codes.address(*id)) == Some(*id) && !codes.is_shared(*id));
+        self.trusted.clear();
+        self.trusted.extend(self.in_use.iter().copied().filter(|id| !codes.is_volatile(*id)));
         self.refuted.clear();
         self.codes.verify(memory, layout, &self.in_use, &mut self.refuted);
+        // Those that were not trusted were looked at in each sample.
+        let trusted = &self.trusted;
+        self.refuted.retain(|id| trusted.contains(id));
         &self.refuted
+    }
+
+    /// Has `watch` know which code of its last sample is to be looked at in each sample.
+    pub fn review(&self, watch: &mut Watch) {
+        let codes = &self.codes;
+        watch.volatile.retain(|id| codes.is_volatile(*id));
     }
 
     /// Whether `stack` has code out of `codes`.
@@ -469,7 +536,8 @@ impl Unwinder {
     /// Whether what `watch`'s frames stand on is what it was; else it is forgotten.
     pub fn check_root(&self, memory: &impl Memory, layout: &Layout, watch: &mut Watch) -> bool {
         let at = watch.root;
-        if at.is_null() || layout.thread.base_frame.is_some() {
+        let is_own = matches!(&layout.frames, Frames::Interpreter(frame) if frame.owner_shim.is_some());
+        if at.is_null() || !is_own || layout.thread.base_frame.is_some() {
             return true;
         }
         let mut bytes = [0; 512];
@@ -492,4 +560,31 @@ impl Unwinder {
 /// The stack of the first `kept` frames of the last sample.
 fn top_of(watch: &Watch, kept: usize, base: NodeId) -> NodeId {
     kept.checked_sub(1).and_then(|last| watch.links.get(last)).map_or(base, |known| known.node)
+}
+
+/// Whether `caller`, which stands at `operation`, can have called `above`, which stands at `its`; `beyond` is
+/// that, or the frame above it if it is one of the interpreter's own.
+fn can_have_called(
+    caller: &Link,
+    operation: Operation,
+    above: &Link,
+    its: Operation,
+    beyond: Option<&Link>,
+    is_tracing: bool,
+) -> bool {
+    let callee = Callee::of(&above.frame, its, &caller.frame);
+    if !is_tracing && !operation.fits(callee) {
+        return false;
+    }
+    let calling = caller.calling;
+    // A generator that `throw()` has passed by keeps its values saved, though C runs; and so does who lets
+    // go of an object as a call ends, whose destructor then runs.
+    let is_passed_by = operation == Operation::Yield;
+    let is_destructor = operation == Operation::Call
+        && callee == Callee::ThroughC
+        && beyond.is_some_and(|beyond| beyond.frame.kind == FrameKind::Function);
+    match calling.executes {
+        Some(executes) => executes,
+        None => is_passed_by || calling.fits(callee != Callee::ThroughC) || is_destructor,
+    }
 }

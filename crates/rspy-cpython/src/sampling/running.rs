@@ -20,6 +20,9 @@ use crate::layout::{CurrentFrame, Frames, Layout};
 const MAX_MORE: usize = 4096;
 /// The longest of them, in bytes.
 const MAX_STRETCH: u64 = 64 << 10;
+/// How many of the last sample's frames are searched for one of this sample's: deeper ones are
+/// decoded, so that no stack costs more than its depth.
+const MAX_SEARCHED: usize = 1024;
 /// Most evaluation loops (3.11, 3.12) that are tried one below the other: only the
 /// innermost ones can be in between.
 const MAX_LOOPS: usize = 3;
@@ -35,6 +38,8 @@ pub(super) struct Path {
     pub kept: usize,
     /// The innermost frames are missing, beside those `unknown`.
     pub is_cut: bool,
+    /// A trace or profile function may run, which any instruction can have called.
+    pub is_tracing: bool,
     /// What was not expected, and was read afterwards.
     pub more: More,
 }
@@ -102,15 +107,6 @@ pub(super) enum Nothing {
     NoChain,
 }
 
-/// The frame above another one.
-#[derive(Copy, Clone)]
-struct Callee {
-    /// Python code called it, without C between.
-    is_direct: bool,
-    /// Where on the data stack it is.
-    spot: Option<Spot>,
-}
-
 /// The copies of one stack, and what it takes to follow it.
 pub(super) struct Walk<'w, M> {
     pub memory: &'w M,
@@ -145,7 +141,8 @@ impl<M: Memory> Walk<'_, M> {
         {
             self.watch.has_moved();
         }
-        match thread.current_frame {
+        path.is_tracing = thread.tracing.and_then(|field| field.get(state)).unwrap_or(0) != 0;
+        let followed = match thread.current_frame {
             CurrentFrame::Thread(field) => {
                 let start = field.get(state).ok_or(Nothing::Gone)?;
                 self.chain(start, top, path)
@@ -154,7 +151,34 @@ impl<M: Memory> Walk<'_, M> {
                 let innermost = cframe.get(state).ok_or(Nothing::Gone)?;
                 self.loops(innermost, top, path)
             }
-        }
+        };
+        followed.or_else(|why| self.base(top, path).ok_or(why))
+    }
+
+    /// What is known of a stack whose innermost frame leads nowhere, as that of a generator does
+    /// that has yielded since: those of the last sample's frames that are there still, up to
+    /// one that lies on the data stack below its top, or that says it executes. Frames above are
+    /// left from calls that are over, or cannot be told from such.
+    fn base(&self, top: Address, path: &mut Path) -> Option<()> {
+        let len = self.layout.frames.len();
+        let mut hint = 0;
+        let links = &self.watch.links;
+        let there = (0..links.len()).take_while(|index| self.is_kept(*index, len, &mut hint)).count();
+        let is_live = |known: &Known| match self.layout.frames {
+            Frames::Object(_) => known.link.calling.executes == Some(true),
+            Frames::Interpreter(_) => {
+                let at = known.link.frame.address;
+                known.link.frame.kind == FrameKind::Function && at < top && self.watch.chunk_end(at) == self.watch.chunk_end(top)
+            }
+        };
+        let last = links.get(..there)?.iter().rposition(is_live)?;
+        path.fresh.clear();
+        path.unknown = 0;
+        path.is_cut = true;
+        self.keep(last, None, path);
+        // That one may be anywhere by now; but its caller has called it.
+        path.kept = path.kept.min(last);
+        (path.kept > 0).then_some(())
     }
 
     /// The same from the innermost evaluation loop on (3.11, 3.12). One that was just
@@ -175,7 +199,7 @@ impl<M: Memory> Walk<'_, M> {
             let found = in_state.or(expected);
             if found.is_none() && !at.is_null() && !self.watch.state.is_root_cframe(self.layout, at) {
                 self.watch.meet_loop(at);
-                self.watch.has_moved();
+                self.watch.arrange_later();
             }
             let Some((frame, below)) = found else { return Err(Nothing::NoChain) };
             if self.chain(frame, top, path).is_ok() {
@@ -191,6 +215,9 @@ impl<M: Memory> Walk<'_, M> {
     fn chain(&mut self, start: Address, top: Address, path: &mut Path) -> Result<(), Nothing> {
         let Walk { memory, layout, .. } = *self;
         let len = layout.frames.len();
+        let is_on_stack = matches!(layout.frames, Frames::Interpreter(_));
+        // Whether a frame of the interpreter's own stands below all others.
+        let is_rooted = matches!(&layout.frames, Frames::Interpreter(frame) if frame.owner_shim.is_some());
         path.fresh.clear();
         path.unknown = 0;
         path.kept = 0;
@@ -198,22 +225,25 @@ impl<M: Memory> Walk<'_, M> {
         let mut hint = 0;
         let mut loops = Loops::default();
         let mut eligible = self.watch.links.len();
-        let mut callee: Option<Callee> = None;
+        // Where the nearest frame above is that lies on the data stack.
+        let mut above: Option<Spot> = None;
         for _ in 0..MAX_FRAMES {
             if at.is_null() {
-                return self.is_root(path);
+                return self.ends(path);
             }
-            if at == self.watch.root {
+            if at == self.watch.root && is_rooted {
                 return Ok(());
             }
             if loops.closes(at) || !at.is_plausible() || !at.0.is_multiple_of(8) {
                 return Err(Nothing::NoChain);
             }
             let links = &self.watch.links;
-            if let Some(index) = links[..eligible].iter().rposition(|known| known.link.frame.address == at) {
+            let nearest = &links[eligible.saturating_sub(MAX_SEARCHED)..eligible];
+            let found = nearest.iter().rposition(|known| known.link.frame.address == at);
+            if let Some(index) = found.map(|index| index + eligible - nearest.len()) {
                 match (0..=index).rev().find(|below| !self.is_kept(*below, len, &mut hint)) {
                     None => {
-                        self.keep(index, callee, path);
+                        self.keep(index, above, path);
                         return Ok(());
                     }
                     // This one and those above it are read anew.
@@ -221,7 +251,7 @@ impl<M: Memory> Walk<'_, M> {
                 }
             }
             let spot = self.watch.ranges.find(at, len, hint);
-            let (link, agrees) = match spot.and_then(|spot| self.link(at, spot, len, callee.is_none())) {
+            let (link, agrees) = match spot.and_then(|spot| self.link(at, spot, len, path.fresh.is_empty())) {
                 Some(read) => read,
                 None => {
                     if path.more.find(at, len).is_none() {
@@ -231,7 +261,7 @@ impl<M: Memory> Walk<'_, M> {
                     (layout.frames.link(at, bytes).ok_or(Nothing::NoChain)?, true)
                 }
             };
-            let is_known = agrees && callee.is_none_or(|callee| self.calls(&link, spot, callee)) && self.is_sound(&link);
+            let is_known = agrees && self.is_sound(&link) && above.is_none_or(|above| self.has_stood(&link, spot, above));
             path.fresh.push(link);
             if !is_known {
                 path.unknown = path.fresh.len();
@@ -241,7 +271,9 @@ impl<M: Memory> Walk<'_, M> {
                 return Ok(());
             }
             hint = spot.map_or(hint, |spot| spot.range);
-            callee = Some(self.callee(&link, spot));
+            if link.frame.kind == FrameKind::Function {
+                above = spot.filter(|_| is_on_stack);
+            }
             at = link.previous;
         }
         Err(Nothing::NoChain)
@@ -257,27 +289,11 @@ impl<M: Memory> Walk<'_, M> {
         Some((link, same(asked.first) && asked.third.is_none_or(same)))
     }
 
-    /// What the caller of `link` has to know of it.
-    fn callee(&self, link: &Link, spot: Option<Spot>) -> Callee {
-        let is_object = matches!(self.layout.frames, Frames::Object(_));
-        Callee {
-            is_direct: !is_object && link.frame.kind != FrameKind::Shim && !link.frame.is_entry,
-            spot: spot.filter(|_| !is_object && link.frame.kind == FrameKind::Function),
-        }
-    }
-
-    /// Whether `link`, which is at `spot`, may have called `callee`.
-    fn calls(&self, link: &Link, spot: Option<Spot>, callee: Callee) -> bool {
-        // One of the interpreter's own does nothing but call.
-        link.frame.kind == FrameKind::Shim
-            || (link.calling.fits(callee.is_direct) && self.has_stood(link, spot, callee))
-    }
-
     /// Whether the values of a frame, which lie between it and the one it called if both are
     /// on the data stack, are the same in all copies: else it was called from
     /// another place, or another time, than it looks.
-    fn has_stood(&self, link: &Link, spot: Option<Spot>, callee: Callee) -> bool {
-        let (Some(own), Some(above), FrameKind::Function) = (spot, callee.spot, link.frame.kind) else { return true };
+    fn has_stood(&self, link: &Link, spot: Option<Spot>, above: Spot) -> bool {
+        let (Some(own), FrameKind::Function) = (spot, link.frame.kind) else { return true };
         if own.range != above.range || own.offset > above.offset {
             return true;
         }
@@ -288,9 +304,9 @@ impl<M: Memory> Walk<'_, M> {
         between(asked.first) == second && asked.third.is_none_or(|third| between(third) == second)
     }
 
-    /// Takes over the last sample's frames up to `index`, which called `callee`, as far as their values are
-    /// what they were.
-    fn keep(&self, index: usize, callee: Option<Callee>, path: &mut Path) {
+    /// Takes over the last sample's frames up to `index`, as far as their values are what they were;
+    /// `above` is the nearest frame above that lies on the data stack.
+    fn keep(&self, index: usize, above: Option<Spot>, path: &mut Path) {
         let Walk { asked, batch, layout, .. } = *self;
         let len = layout.frames.len();
         let links = &self.watch.links;
@@ -298,8 +314,8 @@ impl<M: Memory> Walk<'_, M> {
             links.get(index).and_then(|known| self.watch.ranges.find(known.link.frame.address, len, 0))
         };
         path.kept = index + 1;
-        if let Some(callee) = callee
-            && !self.calls(&links[index].link, spot(index), callee)
+        if let Some(above) = above
+            && !self.has_stood(&links[index].link, spot(index), above)
         {
             path.kept = index;
             path.unknown = path.fresh.len();
@@ -329,6 +345,8 @@ impl<M: Memory> Walk<'_, M> {
     /// interpreter's own like all others.
     fn is_sound(&self, link: &Link) -> bool {
         match link.frame.kind {
+            // A frame object that was given back is what it was, but for this.
+            _ if link.calling.executes == Some(false) => false,
             FrameKind::Function => true,
             FrameKind::Generator => self.generator_runs(link.frame.address),
             FrameKind::Shim => {
@@ -367,15 +385,15 @@ impl<M: Memory> Walk<'_, M> {
         runs(self.asked.first) && runs(self.asked.second) && self.asked.third.is_none_or(runs)
     }
 
-    /// Whether the frame whose caller is null can be a thread's outermost.
-    fn is_root(&self, path: &Path) -> Result<(), Nothing> {
-        let Frames::Interpreter(frame) = &self.layout.frames else { return Ok(()) };
-        match path.fresh.last() {
+    /// Whether a chain whose last frame has no caller is one of the thread's: a frame that is
+    /// given back loses its caller, too, and a generator has none while it waits.
+    fn ends(&self, path: &Path) -> Result<(), Nothing> {
+        match (&self.layout.frames, path.fresh.last()) {
             // The thread runs no Python.
-            None => Ok(()),
-            Some(_) if frame.owner_shim.is_some() => Err(Nothing::NoChain),
-            Some(last) if last.frame.kind == FrameKind::Generator => Err(Nothing::NoChain),
-            Some(_) => Ok(()),
+            (_, None) => Ok(()),
+            (Frames::Interpreter(frame), _) if frame.owner_shim.is_some() => Err(Nothing::NoChain),
+            (_, Some(last)) if last.frame.address == self.watch.root => Ok(()),
+            _ => Err(Nothing::NoChain),
         }
     }
 
@@ -402,7 +420,8 @@ impl<M: Memory> Walk<'_, M> {
 
 /// Whether two copies of a frame say the same of it: of the innermost all but how far it is.
 pub(super) fn agree(one: &Link, other: &Link, is_innermost: bool) -> bool {
-    (one.frame.code, one.previous, one.frame.kind) == (other.frame.code, other.previous, other.frame.kind)
+    let what = |link: &Link| (link.frame.code, link.previous, link.frame.kind, link.calling.executes);
+    what(one) == what(other)
         && (is_innermost || (one.frame.position == other.frame.position && one.calling == other.calling))
 }
 

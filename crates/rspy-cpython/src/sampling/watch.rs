@@ -2,6 +2,7 @@
 //! was last time.
 
 use rspy_process::{Address, Batch, Memory};
+use rustc_hash::FxHashMap;
 
 use super::nodes::NodeId;
 use super::ranges::{Ranges, Reading};
@@ -19,7 +20,7 @@ const MAX_CHUNKS: usize = 1024;
 /// Most frames outside of the data stack that are expected, beyond those in use.
 const MAX_SPARE: usize = 64;
 /// Most evaluation loops (3.11, 3.12) whose place is remembered.
-const MAX_LOOPS: usize = 8;
+const MAX_LOOPS: usize = 64;
 /// So many samples make a turn, after which what was not used for some turns is forgotten.
 const TURN: u32 = 64;
 const TURNS_KEPT: u32 = 3;
@@ -35,9 +36,9 @@ pub struct Watch {
     /// Where its evaluation loops are expected (3.11, 3.12).
     pub(super) loops: Ranges,
     chunks: Vec<Chunk>,
-    outside: Vec<Outside>,
+    outside: FxHashMap<Address, Outside>,
     cframes: Vec<Address>,
-    /// The frame of the interpreter's own that all others stand on, once it is known.
+    /// The outermost frame, once it is known; from 3.12 on it is one of the interpreter's own.
     pub(super) root: Address,
     /// What all frames of the interpreter's own execute, and where in it, once that is known: it
     /// is the same for all but the outermost.
@@ -77,7 +78,6 @@ struct Chunk {
 /// A frame that lies elsewhere: a generator's, one on the C stack, a frame object.
 #[derive(Copy, Clone, Debug)]
 struct Outside {
-    at: Address,
     used: u32,
     /// How many frames were outside of it when it was last met.
     depth: u32,
@@ -108,7 +108,7 @@ impl Watch {
             ranges: Ranges::default(),
             loops: Ranges::default(),
             chunks: Vec::new(),
-            outside: Vec::new(),
+            outside: FxHashMap::default(),
             cframes: Vec::new(),
             root: Address::NULL,
             shim: None,
@@ -158,13 +158,11 @@ impl Watch {
             }
         }
         chain.read(memory, layout, &self.state);
+        if let Some(last) = chain.frames.last() {
+            self.root = last.address;
+        }
         for (depth, frame) in chain.frames.iter().rev().enumerate() {
             self.meet(frame.address, depth);
-        }
-        if let Some(last) = chain.frames.last()
-            && last.kind == FrameKind::Shim
-        {
-            self.root = last.address;
         }
         let outer = chain.frames.len().saturating_sub(1);
         let shim = chain.frames[..outer].iter().rev().find(|frame| frame.kind == FrameKind::Shim);
@@ -204,9 +202,6 @@ impl Watch {
 
     /// Expects a frame at `at` from now on, so many frames from the outermost; answers whether that is new.
     pub(super) fn meet(&mut self, at: Address, depth: usize) -> bool {
-        if at == self.root && !at.is_null() {
-            return false;
-        }
         let chunk = self.chunks.iter_mut().find(|chunk| at.since(chunk.at).is_some_and(|offset| offset < chunk.size));
         if let Some(chunk) = chunk {
             let end = at.since(chunk.at).unwrap_or(0).saturating_add(SLACK).min(chunk.size);
@@ -215,13 +210,8 @@ impl Watch {
             return is_new;
         }
         let turn = self.turn;
-        if let Some(known) = self.outside.iter_mut().find(|outside| outside.at == at) {
-            known.used = turn;
-            known.depth = depth as u32;
-            return false;
-        }
-        self.outside.push(Outside { at, used: turn, depth: depth as u32 });
-        true
+        let used = Outside { used: turn, depth: u32::try_from(depth).unwrap_or(u32::MAX) };
+        self.outside.insert(at, used).is_none()
     }
 
     /// Expects an evaluation loop at `at` from now on.
@@ -274,8 +264,12 @@ impl Watch {
             Frames::Interpreter(_) => GeneratorState::REACH as u64,
             Frames::Object(_) => 0,
         };
-        for outside in &self.outside {
-            let at = Address(outside.at.0.saturating_sub(before));
+        // The interpreter's own outermost frame does not change while others stand on it.
+        let is_rooted = matches!(&layout.frames, Frames::Interpreter(frame) if frame.owner_shim.is_some());
+        let root = self.root;
+        self.outside.retain(|at, _| !(is_rooted && *at == root));
+        for (at, outside) in &self.outside {
+            let at = Address(at.0.saturating_sub(before));
             self.ranges.add(at, len + before as usize, outside.depth.saturating_add(1));
         }
         self.ranges.merge();
@@ -298,20 +292,14 @@ impl Watch {
         let turn = self.turn;
         // Frames outside are few, or frame objects, most of which are in use.
         for (depth, known) in self.links.iter().enumerate() {
-            let at = known.link.frame.address;
-            if let Some(outside) = self.outside.iter_mut().find(|outside| outside.at == at) {
-                outside.used = turn;
-                outside.depth = depth as u32;
+            if let Some(outside) = self.outside.get_mut(&known.link.frame.address) {
+                *outside = Outside { used: turn, depth: depth as u32 };
             }
         }
         let before = self.outside.len();
-        let is_recent = |outside: &Outside| turn.wrapping_sub(outside.used) < TURNS_KEPT;
-        self.outside.retain(is_recent);
         let most = self.links.len() + MAX_SPARE;
-        if self.outside.len() > most {
-            let surplus = self.outside.len() - most;
-            self.outside.drain(..surplus);
-        }
+        let kept = if before > most { 1 } else { TURNS_KEPT };
+        self.outside.retain(|_, outside| turn.wrapping_sub(outside.used) < kept);
         self.has_grown |= self.outside.len() != before;
     }
 
@@ -328,10 +316,10 @@ impl Watch {
             return Asked { first, state, loops, volatile, second: first, third: None };
         }
         // Backwards, so that what called is looked at before and after what it called; and where
-        // a reading takes long, since it is of several ranges, once more: a program that repeats
+        // frames lie elsewhere than on the data stack, once more: a program that repeats
         // itself meanwhile would fool two readings.
         let second = self.ranges.ask(batch, true);
-        let third = (self.ranges.len() > 1).then(|| self.ranges.ask(batch, false));
+        let third = (!self.outside.is_empty()).then(|| self.ranges.ask(batch, false));
         Asked { first, state, loops, volatile, second, third }
     }
 }
