@@ -71,6 +71,26 @@ fn summary_form(interpreter: &Interpreter) -> Outcome {
     if is_kept { Ok(()) } else { Err(format!("the summary should be like {promised:?}: {line:?}").into()) }
 }
 
+/// So has every line of `--stats`, at its place.
+fn stats_form(interpreter: &Interpreter) -> Outcome {
+    let readme = std::fs::read_to_string(workspace().join("README.md"))?;
+    let lines = readme.lines().map(|line| line.strip_prefix("    ").unwrap_or_default());
+    let begun = lines.skip_while(|line| !line.starts_with("a sample  "));
+    let promised: Vec<&str> = begun.take_while(|line| !line.is_empty()).collect();
+    if promised.len() < 8 {
+        return Err(format!("the README has no --stats: {promised:?}").into());
+    }
+    let target = Target::start_on(0, target::command(interpreter, "metronome.py", &[]))?;
+    let (_, output) = Recording::of(target.pid, &["--duration", "1", "--stats"])?.finish()?;
+    let said: Vec<String> = output.stderr.lines().map(form).collect();
+    let mut said = said.iter();
+    // Between them are lines of what happens seldom.
+    match promised.into_iter().find(|promised| !said.any(|line| *line == form(promised))) {
+        None => Ok(()),
+        Some(missing) => Err(format!("no line like {missing:?} in its place:\n{}", output.stderr).into()),
+    }
+}
+
 /// `line` with `#` for each number.
 fn form(line: &str) -> String {
     let mut text = String::new();
@@ -107,7 +127,7 @@ fn rivals(interpreter: &Interpreter) -> Outcome {
 fn main() {
     let help = Run::start(["record", "--help"]).and_then(Run::output).expect("rspy prints its help").stdout;
     let labels = ["2.7", "3.10", "3.13", "3.15"];
-    let mut trials = on_each(&labels, &[("summary-form", summary_form)]);
+    let mut trials = on_each(&labels, &[("summary-form", summary_form), ("stats-form", stats_form)]);
     if help.contains("--stop-budget") {
         trials.extend(on_each(&labels, &[("budget", budget), ("rivals", rivals)]));
     } else {

@@ -30,18 +30,20 @@ impl Costs {
 
 /// What a part of rspy's life took.
 pub struct Spent {
-    elapsed: Duration,
-    cpu: Duration,
+    /// How long it was.
+    pub elapsed: Duration,
+    /// What all of rspy's threads spent on a CPU; waiting for a deadline that is close counts.
+    pub cpu: Duration,
     /// Most memory at any time, in kilobytes, if the kernel tells.
-    memory: Option<u64>,
+    pub memory: Option<u64>,
 }
 
 impl fmt::Display for Spent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = self.cpu.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9) * 100.0;
-        write!(formatter, "rspy itself took {:.2} s of CPU, {share:.1} % of one", self.cpu.as_secs_f64())?;
+        write!(formatter, "{:.2} s of CPU, {share:.1} % of one", self.cpu.as_secs_f64())?;
         match self.memory {
-            Some(kilobytes) => write!(formatter, ", and {:.1} MB at most", kilobytes as f64 * 1.024e-3),
+            Some(kilobytes) => write!(formatter, "; {:.1} MB of memory at most", kilobytes as f64 * 1.024e-3),
             None => Ok(()),
         }
     }
@@ -69,12 +71,9 @@ mod tests {
         assert_eq!(memory, Some(10_000));
         assert_eq!(
             Spent { elapsed, cpu, memory }.to_string(),
-            "rspy itself took 0.50 s of CPU, 10.0 % of one, and 10.2 MB at most"
+            "0.50 s of CPU, 10.0 % of one; 10.2 MB of memory at most"
         );
-        assert_eq!(
-            Spent { elapsed, cpu, memory: None }.to_string(),
-            "rspy itself took 0.50 s of CPU, 10.0 % of one"
-        );
+        assert_eq!(Spent { elapsed, cpu, memory: None }.to_string(), "0.50 s of CPU, 10.0 % of one");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::recorder::Recorder;
 use crate::sampler::Wanted;
 use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
+use crate::stats::Stats;
 use crate::target::{Pausing, Target, Which};
 
 /// Records and writes what was gathered, whatever ended it.
@@ -116,8 +117,8 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             describe(&stops, summary.suspensions),
         ));
         if options.stats {
-            report(costs.so_far());
-            report(summary.counts.describe(&summary));
+            let spent = costs.so_far();
+            report(Stats { summary: &summary, spent, samples, cut, lost: &profile.lost });
         }
         if samples == 0 && lost == 0 {
             report(nothing_seen(options, summary.counts.passes));
