@@ -33,6 +33,13 @@ mod stats;
 mod target;
 mod wait;
 
+/// The sampling thread's part, for the tests and benches of it: no interface to build upon.
+#[doc(hidden)]
+pub mod sampling {
+    pub use crate::sampler::{Sampler, Wanted};
+    pub use crate::target::{Pausing, Target, Which};
+}
+
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
