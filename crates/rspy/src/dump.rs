@@ -19,7 +19,7 @@ use crate::failure::{Failure, refused_stops};
 use crate::names::ShortNames;
 use crate::printable::printable;
 use crate::progress::report;
-use crate::target::{Pausing, Target, ThreadSample, Which};
+use crate::target::{Pausing, Target, ThreadSample};
 
 /// How long the text of a local variable may be for each `-l`, in bytes; as in py-spy.
 const LOCAL_LENGTH: usize = 128;
@@ -34,7 +34,7 @@ pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
     if options.locals > 0 {
         target.read_locals(usize::from(options.locals) * LOCAL_LENGTH);
     }
-    let mut threads = target.look(Which::All).map_err(|error| Failure::attaching(pid, &error.into()))?;
+    let mut threads = target.look().map_err(|error| Failure::attaching(pid, &error.into()))?;
     if let Some(failure) = refused_stops(pid, &target.stops()) {
         report(format_args!("rspy: {failure}"));
     }

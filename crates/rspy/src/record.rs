@@ -16,11 +16,11 @@ use crate::launch::{Launched, exit_code};
 use crate::output::Output;
 use crate::progress::{Messages, Progress, grouped, report};
 use crate::recorder::Recorder;
-use crate::sampler::Wanted;
+use crate::sampler::{Wanted, Which};
 use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
 use crate::stats::Stats;
-use crate::target::{Pausing, Target, Which};
+use crate::target::{Pausing, Target};
 
 /// Records and writes what was gathered, whatever ended it.
 pub fn record(options: &Record) -> Result<ExitCode, Failure> {

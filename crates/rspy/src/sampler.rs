@@ -22,7 +22,7 @@ use crate::budget::Budget;
 use crate::preempted::Usual;
 use crate::roster::{Member, Roster};
 use crate::stats::Counts;
-use crate::target::{Pausing, Target, Which};
+use crate::target::{Pausing, Target};
 
 /// How long a stop waits for a thread. One that has a CPU stops within microseconds; one that
 /// waits for a CPU loses nothing until it gets one, but then stands still until rspy looks.
@@ -69,6 +69,15 @@ pub struct Taken {
     pub active: Option<bool>,
     /// Holds the GIL of its interpreter; `None` where that was not asked for or is not known.
     pub owns_gil: Option<bool>,
+}
+
+/// Which threads samples are of.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those on a CPU or waiting for one.
+    Active,
+    /// All.
+    All,
 }
 
 /// What samples are to be of.

@@ -57,8 +57,6 @@ pub struct Summary {
     pub duration: Duration,
     /// Ticks that passed without a sample.
     pub missed: u64,
-    /// Samples that were taken and not recorded, since recording was too slow.
-    pub dropped: u64,
     /// What the stops amount to.
     pub stops: StopStats,
     /// How often stopping was suspended because a stop took long.
@@ -148,7 +146,6 @@ pub fn sample(
         end,
         duration: start.elapsed(),
         missed: missed + sampler.counts.preempted,
-        dropped,
         stops: sampler.stops(),
         suspensions: sampler.suspensions(),
         counts: sampler.counts,

@@ -1,8 +1,8 @@
-//! A live Python process, and one consistent look at its threads.
+//! A live Python process, and one consistent look at its threads: what `rspy dump` shows.
 //!
 //! The look is made in the order that `docs/architecture.md` describes: threads
 //! and what the scheduler says of them, then a stop of what may run bytecode,
-//! then the frames, then names and lines for code that was not met before.
+//! then the frames, then names and lines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -36,21 +36,12 @@ const MAX_LOCALS: u64 = 2 << 30;
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum Pausing {
     /// As [`Pausing::Always`] within this share of the time, from 0 to 1; beyond it as
-    /// [`Pausing::Never`]. For now there is no bound: every look stops.
+    /// [`Pausing::Never`]. A single look is within any.
     Budget(f64),
     /// Those that may run bytecode, for the length of a read.
     Always,
     /// None, never: the innermost frames of running threads are often not known then.
     Never,
-}
-
-/// Which threads a look is for.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// Those on a CPU or waiting for one.
-    Active,
-    /// All.
-    All,
 }
 
 /// One thread at the moment of a look.
@@ -143,19 +134,12 @@ impl Target {
         self.attached.thread_names(self.process.memory())
     }
 
-    /// Whether a thread that was to be stopped still has not: until it has, looking
-    /// is of no use.
-    pub fn is_waiting(&mut self) -> bool {
-        self.tracer.serve_late();
-        self.tracer.has_late()
-    }
-
     /// Looks at the threads once. Those of one interpreter that share a kernel
     /// thread with others (subinterpreters) are one thread here, with the frames
     /// of all of them.
-    pub fn look(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
+    pub fn look(&mut self) -> Result<Vec<ThreadSample>, ReadError> {
         if self.pausing == Pausing::Never {
-            return self.look_without_stopping(which);
+            return self.look_without_stopping();
         }
         self.tracer.serve_late();
         let Target { process, attached, reader, tracer, stats, .. } = self;
@@ -176,7 +160,7 @@ impl Target {
                 true => Consistency::Stopped,
                 false => Consistency::ReadTwice,
             };
-            let mut samples = read(reader, attached, memory, &seen, &gil, which, consistency);
+            let mut samples = read(reader, attached, memory, &seen, &gil, consistency);
 
             // Who may run now without having been stopped may have run meanwhile: the
             // GIL changed hands, or a sleeper woke. That is rare; the next round stops it.
@@ -212,12 +196,12 @@ impl Target {
 
     /// The same with no thread stopped, in one round: nothing is read again because
     /// of what it showed, which would favour the moments that stand still.
-    fn look_without_stopping(&mut self, which: Which) -> Result<Vec<ThreadSample>, ReadError> {
+    fn look_without_stopping(&mut self) -> Result<Vec<ThreadSample>, ReadError> {
         let Target { process, attached, reader, stats, .. } = self;
         let memory = process.memory();
         let seen = see(attached, process, stats)?;
         let gil = attached.gil_state(memory)?;
-        let samples = read(reader, attached, memory, &seen, &gil, which, |thread| match thread.run_state {
+        let samples = read(reader, attached, memory, &seen, &gil, |thread| match thread.run_state {
             Some(RunState::Sleeping) => Consistency::ReadTwice,
             _ => Consistency::Common,
         });
@@ -304,15 +288,13 @@ fn run_state(pid: u32, tid: u32, stats: &mut HashMap<u32, ThreadStat>) -> Option
     stats.get(&tid).map(ThreadStat::run_state)
 }
 
-/// Reads the stacks of those of `seen` that are wanted, each with the number of its
-/// interpreter.
+/// Reads the stacks of all that were `seen`, each with the number of its interpreter.
 fn read(
     reader: &mut Reader,
     attached: &Attached,
     memory: &LiveMemory,
     seen: &[Seen],
     gil: &GilState,
-    which: Which,
     consistency: impl Fn(&Seen) -> Consistency,
 ) -> Vec<(usize, ThreadSample)> {
     let mut samples = Vec::new();
@@ -320,9 +302,6 @@ fn read(
     let mut locals = reader.locals.map(|limit| LocalsReader::new(&limited, &attached.layout, limit));
     for thread in seen {
         let active = thread.run_state.map(|state| state == RunState::Running);
-        if which == Which::Active && active == Some(false) {
-            continue;
-        }
         let owns_gil = match gil {
             GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
             GilState::Disabled | GilState::Unknown => None,
