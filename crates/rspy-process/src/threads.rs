@@ -127,6 +127,51 @@ mod tests {
     }
 
     #[test]
+    fn figures_of_the_scheduler_are_all_or_nothing() {
+        assert_eq!(parse_ran(b"123 45 6\n"), Some(Ran([123, 6])));
+        // Waiting for a CPU is not running.
+        assert_eq!(parse_ran(b"123 99 6\n"), parse_ran(b"123 45 6\n"));
+        assert_ne!(parse_ran(b"123 45 7\n"), parse_ran(b"123 45 6\n"));
+        // A kernel that keeps none.
+        assert_eq!(parse_ran(b"0 0 0\n"), None);
+        for damaged in ["", "1", "1 2", "1 2 ", "1 2 x", "-1 2 3", "99999999999999999999 2 3"] {
+            assert_eq!(parse_ran(damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_keeps_its_figures_until_it_has_run() {
+        let pid = std::process::id();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (wake, woken) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get() as u32).unwrap();
+            woken.recv().unwrap();
+            tell.send(0).unwrap();
+            woken.recv().unwrap();
+        });
+        let tid = told.recv().unwrap();
+        let (stat, sched) = (ThreadStat::open(pid, tid).unwrap(), SchedStat::open(pid, tid).unwrap());
+        let asleep = || {
+            while stat.run_state() != RunState::Sleeping {
+                std::thread::yield_now();
+            }
+            sched.ran()
+        };
+        let before = asleep();
+        if before.is_none() {
+            return println!("this kernel keeps no figures");
+        }
+        assert_eq!(sched.ran(), before);
+        wake.send(()).unwrap();
+        told.recv().unwrap();
+        assert_ne!(asleep(), before);
+        wake.send(()).unwrap();
+        thread.join().unwrap();
+        assert_eq!(sched.ran(), None);
+    }
+
+    #[test]
     fn a_thread_has_the_name_it_was_given() {
         let pid = std::process::id();
         let name = std::thread::Builder::new().name("a (name) of 15".to_owned()).spawn(move || {
