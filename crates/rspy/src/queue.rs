@@ -42,8 +42,8 @@ pub enum News {
     Names(HashMap<u64, String>),
     /// Samples that could not be taken.
     Lost(LostReason, u64),
-    /// The process runs another Python now: all numbers begin anew.
-    Renewed,
+    /// The process runs another Python now: all numbers begin anew, behind the first so many samples.
+    Renewed(u64),
 }
 
 /// The sampling thread's end.
@@ -55,6 +55,7 @@ pub struct Queue {
     nodes: usize,
     codes: usize,
     threads: u32,
+    pushed: u64,
     dropped: u64,
 }
 
@@ -70,7 +71,7 @@ impl Queue {
             .name("rspy-record".to_owned())
             .spawn(move || record(consumer, &learned, recorder, show))?;
         let thread = recording.thread().clone();
-        Ok(Queue { samples, news, recording, thread, nodes: 0, codes: 0, threads: 0, dropped: 0 })
+        Ok(Queue { samples, news, recording, thread, nodes: 0, codes: 0, threads: 0, pushed: 0, dropped: 0 })
     }
 
     /// Tells what the samples of `sampler` refer to that was not told yet. Before them.
@@ -107,13 +108,16 @@ impl Queue {
 
     /// Samples of another Python follow.
     pub fn renew(&mut self) {
-        self.tell(News::Renewed);
+        self.tell(News::Renewed(self.pushed));
         (self.nodes, self.codes, self.threads) = (0, 0, 0);
     }
 
     /// Adds a sample.
     pub fn push(&mut self, taken: Taken) {
-        self.dropped += u64::from(self.samples.push(taken).is_err());
+        match self.samples.push(taken) {
+            Ok(()) => self.pushed += 1,
+            Err(_) => self.dropped += 1,
+        }
     }
 
     /// Has the recording thread look if there is much to do.
@@ -147,17 +151,21 @@ fn record(
     mut recorder: Recorder,
     show: impl Fn(&Recorder),
 ) -> Recorder {
+    let mut taken = 0;
     loop {
         // In this order: there may be more when the ring is looked at, but nothing then comes after.
         let is_over = samples.is_abandoned();
         let count = samples.slots();
+        let all = taken + count as u64;
         // What those samples refer to was told before they were pushed.
         for news in news.try_iter() {
+            if let News::Renewed(before) = news {
+                // They still refer to what is forgotten now.
+                taken += take(&mut samples, before.saturating_sub(taken), &mut recorder);
+            }
             recorder.learn(news);
         }
-        if let Ok(chunk) = samples.read_chunk(count) {
-            chunk.into_iter().for_each(|taken| recorder.add(&taken));
-        }
+        taken += take(&mut samples, all.saturating_sub(taken), &mut recorder);
         show(&recorder);
         if is_over && count == 0 {
             return recorder;
@@ -165,5 +173,95 @@ fn record(
         if !is_over && count < CAPACITY / 4 {
             thread::park_timeout(LOOK);
         }
+    }
+}
+
+/// Records the next `count` samples. Answers how many there were.
+fn take(samples: &mut Consumer<Taken>, count: u64, recorder: &mut Recorder) -> u64 {
+    let count = samples.slots().min(usize::try_from(count).unwrap_or(usize::MAX));
+    if let Ok(chunk) = samples.read_chunk(count) {
+        chunk.into_iter().for_each(|taken| recorder.add(&taken));
+    }
+    count as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use rspy_cpython::sampling::NodeId;
+    use rspy_process::Process;
+    use rspy_profile::Profile;
+
+    use super::*;
+    use crate::sampler::Known;
+
+    fn recorder() -> Recorder {
+        let process = Process::open(std::process::id()).expect("this process");
+        Recorder::new(Profile::default(), process, false)
+    }
+
+    /// A recording thread that, each time it has taken all, says so and waits to be let go.
+    fn start() -> (Queue, Receiver<()>, Sender<()>) {
+        let (say, said) = channel();
+        let (let_go, goes) = channel();
+        let show = move |_: &Recorder| {
+            // Nobody listens or lets it go any more: it runs free.
+            let _ = say.send(());
+            let _ = goes.recv();
+        };
+        (Queue::start(recorder(), show).expect("a thread"), said, let_go)
+    }
+
+    fn thread(number: u32, python_id: u64) -> News {
+        News::Thread { number, os_id: None, python_id }
+    }
+
+    fn sample(thread: u32) -> Taken {
+        let known = Known::Whole;
+        Taken { at: 0, thread, stack: NodeId::ROOT, known, active: Some(true), owns_gil: None }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_dropped() {
+        let (mut queue, said, let_go) = start();
+        said.recv().expect("it has begun");
+        queue.tell(thread(0, 1));
+        for _ in 0..CAPACITY + 10 {
+            queue.push(sample(0));
+        }
+        assert_eq!(queue.dropped(), 10);
+        drop(let_go);
+        assert_eq!(queue.finish().samples(), CAPACITY as u64);
+    }
+
+    #[test]
+    fn samples_find_what_they_refer_to() {
+        let mut queue = Queue::start(recorder(), |_| {}).expect("a thread");
+        for number in 0..2_000 {
+            queue.tell(thread(number, number.into()));
+            queue.push(sample(number));
+            queue.thread.unpark();
+        }
+        let profile = queue.finish().into_profile();
+        let ids: Vec<_> =
+            profile.samples().iter().map(|run| profile.threads[run.sample.thread].python_id).collect();
+        assert_eq!(ids, (0..2_000).map(Some).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn samples_of_one_python_are_not_taken_for_those_of_the_next() {
+        let (mut queue, said, let_go) = start();
+        said.recv().expect("it has begun");
+        for python_id in [1, 2, 3] {
+            queue.tell(thread(0, python_id));
+            queue.push(sample(0));
+            queue.renew();
+        }
+        drop(let_go);
+        let recorder = queue.finish();
+        assert_eq!(recorder.samples(), 3);
+        let profile = recorder.into_profile();
+        let ids: Vec<_> =
+            profile.samples().iter().map(|run| profile.threads[run.sample.thread].python_id).collect();
+        assert_eq!(ids, [Some(1), Some(2), Some(3)]);
     }
 }

@@ -60,7 +60,7 @@ impl Recorder {
             News::Node(node) => self.grow(&node),
             News::Names(names) => self.name_threads(&names),
             News::Lost(reason, count) => self.profile.lost.add(reason, count),
-            News::Renewed => {
+            News::Renewed(_) => {
                 self.codes.clear();
                 self.nodes.clear();
                 self.partial.clear();
