@@ -207,3 +207,94 @@ fn threads_steadily(attached: &Attached, process: &Process) -> Result<Vec<Thread
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use rspy_process::Address;
+
+    use super::*;
+
+    /// Members with these kernel threads, in interpreters of these numbers.
+    fn roster(threads: &[(Option<u32>, usize)]) -> Roster {
+        let process = Process::open(std::process::id()).expect("this process");
+        let member = |(number, (os_id, interpreter_index)): (usize, &(Option<u32>, usize))| {
+            let state = ThreadState {
+                address: Address(4096 * (number as u64 + 1)),
+                interpreter: Address(*interpreter_index as u64),
+                interpreter_index: *interpreter_index,
+                thread_id: 0,
+                native_thread_id: *os_id,
+                attached: None,
+            };
+            Member::new(&process, state, *os_id, number as u32)
+        };
+        let mut roster = Roster { members: threads.iter().enumerate().map(member).collect(), numbered: 0 };
+        roster.relate();
+        roster
+    }
+
+    fn below(roster: &Roster) -> Vec<Option<usize>> {
+        roster.members.iter().map(|member| member.below).collect()
+    }
+
+    #[test]
+    fn thread_states_of_one_kernel_thread_stand_on_each_other() {
+        let roster = roster(&[(Some(1), 0), (Some(2), 0), (Some(1), 1), (Some(1), 2)]);
+        assert_eq!(below(&roster), [None, None, Some(0), Some(2)]);
+        let has_above: Vec<bool> = roster.members.iter().map(|member| member.has_above).collect();
+        assert_eq!(has_above, [true, false, true, false]);
+        assert!(roster.members.iter().all(|member| member.is_sure));
+    }
+
+    #[test]
+    fn threads_that_are_not_known_are_not_one() {
+        let roster = roster(&[(None, 0), (None, 1)]);
+        assert_eq!(below(&roster), [None, None]);
+        assert!(roster.members.iter().all(|member| member.is_sure && !member.has_above));
+    }
+
+    #[test]
+    fn two_thread_states_of_one_interpreter_do_not_share_a_kernel_thread() {
+        let roster = roster(&[(Some(1), 0), (Some(1), 0), (Some(2), 0)]);
+        assert_eq!(below(&roster), [None, None, None]);
+        let is_sure: Vec<bool> = roster.members.iter().map(|member| member.is_sure).collect();
+        assert_eq!(is_sure, [false, false, true]);
+    }
+
+    #[test]
+    fn who_may_run_is_stopped_once() {
+        let mut roster = roster(&[(Some(1), 0), (Some(2), 0), (Some(1), 1), (Some(3), 0), (None, 0)]);
+        for (member, state) in roster.members.iter_mut().zip([RunState::Running; 3]) {
+            member.run_state = Some(state);
+        }
+        roster.members[3].run_state = Some(RunState::Sleeping);
+        let tids = |gil: &GilState| {
+            let mut tids = Vec::new();
+            roster.may_run(gil, &mut tids);
+            tids
+        };
+        let holder = roster.members[1].watch.state.address;
+        assert_eq!(tids(&GilState::Held { holders: vec![holder], free: 0 }), [2]);
+        assert_eq!(tids(&GilState::Held { holders: vec![holder], free: 1 }), [1, 2]);
+        assert_eq!(tids(&GilState::Unknown), [1, 2]);
+    }
+
+    #[test]
+    fn all_stand_still_if_each_holder_of_a_gil_does() {
+        let roster = roster(&[(Some(1), 0), (Some(2), 0), (Some(3), 1)]);
+        let address = |index: usize| roster.members[index].watch.state.address;
+        let stands = |holders: &[Address], free, stopped: &[u32]| {
+            let gil = GilState::Held { holders: holders.to_vec(), free };
+            roster.stands_still(&gil, |member| member.os_id.is_some_and(|tid| stopped.contains(&tid)))
+        };
+        assert!(stands(&[address(0)], 0, &[1]));
+        assert!(!stands(&[address(0)], 0, &[2]));
+        assert!(!stands(&[address(0)], 1, &[1]), "whoever takes the free one may run");
+        assert!(!stands(&[address(0), address(2)], 0, &[1]));
+        assert!(stands(&[address(0), address(2)], 0, &[1, 3]));
+        // A holder that is in no list.
+        assert!(!stands(&[Address(1)], 0, &[1, 2, 3]));
+        assert!(!roster.stands_still(&GilState::Disabled, |_| true));
+        assert!(!roster.stands_still(&GilState::Unknown, |_| true));
+    }
+}
