@@ -82,6 +82,33 @@ impl CodeInfo {
     }
 }
 
+#[cfg(test)]
+impl CodeInfo {
+    /// Code of `code_len` bytes, of which the first ones set the frame up.
+    pub(crate) fn made(name: &str, filename: &str, code_len: u64, first_traceable: u64) -> CodeInfo {
+        CodeInfo {
+            name: name.into(),
+            filename: filename.into(),
+            first_line: 1,
+            flags: 0,
+            code_len,
+            first_traceable,
+            receiver: None,
+            encoding: LineEncoding::Locations,
+            line_table: Box::default(),
+            operations: Operations::unknown(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl CodeId {
+    /// The one that was met as number `index`.
+    pub(crate) fn made(index: u32) -> CodeId {
+        CodeId(index)
+    }
+}
+
 /// A code object that was met. Another one at the same address has another id.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CodeId(u32);

@@ -293,6 +293,12 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
+    /// Nothing is known of any instruction.
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Operations {
+        Operations { operations: Box::default(), unit: 1 }
+    }
+
     /// What the instruction at byte `offset` can call. At a negative offset a frame has not
     /// begun: signal handlers can run there up to 3.10, and trace functions.
     pub(crate) fn at(&self, offset: i64) -> Operation {

@@ -155,3 +155,131 @@ fn place(position: Position) -> u64 {
         Position::Pointer { instr: Address(instr), .. } => instr,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rspy_process::ReadError;
+
+    use super::*;
+    use crate::frames::FrameKind;
+    use crate::layout::Bytecode;
+    use crate::{Abi, Version};
+
+    /// Nothing has to be read to know where a frame is.
+    struct Unmapped;
+
+    impl Memory for Unmapped {
+        fn read(&self, at: Address, into: &mut [u8]) -> Result<(), ReadError> {
+            Err(ReadError::Fault { at, len: into.len() })
+        }
+    }
+
+    const CODE: Address = Address(0x10_0000);
+
+    struct Stacks {
+        nodes: Nodes,
+        layout: Layout,
+        code: CodeInfo,
+    }
+
+    impl Stacks {
+        fn new(minor: u8, code: CodeInfo) -> Stacks {
+            let version = Version { major: 3, minor, patch: 0 };
+            let layout = Layout::of(version, Abi::default()).expect("a table");
+            Stacks { nodes: Nodes::default(), layout, code }
+        }
+
+        /// The stack of a frame of code number `code`, at byte `offset`, if it is sound.
+        fn intern(&mut self, parent: NodeId, code: u32, offset: i64, strict: bool) -> Option<NodeId> {
+            let position = match self.layout.code.bytecode {
+                Bytecode::Bytes(_) => Position::Offset(offset),
+                Bytecode::Inline { start, .. } => {
+                    let instr = Address(CODE.0.wrapping_add(u64::from(start)).wrapping_add_signed(offset));
+                    Position::Pointer { instr, tlbc_index: 0 }
+                }
+            };
+            let frame =
+                RawFrame { address: CODE, code: CODE, position, kind: FrameKind::Function, is_entry: true };
+            let code = (CodeId::made(code), &self.code);
+            self.nodes.intern(&Unmapped, &self.layout, parent, &frame, code, strict).ok()
+        }
+    }
+
+    fn function() -> CodeInfo {
+        CodeInfo::made("f", "f.py", 100, 0)
+    }
+
+    #[test]
+    fn one_stack_is_one_node() {
+        for minor in [8, 12] {
+            let mut stacks = Stacks::new(minor, function());
+            let caller = stacks.intern(NodeId::ROOT, 0, 10, true).unwrap();
+            let stack = stacks.intern(caller, 1, 20, true).unwrap();
+            assert_eq!(stacks.intern(caller, 1, 20, true), Some(stack));
+            assert_eq!(stacks.nodes.len(), 2);
+            // Another place, other code, another caller.
+            assert_ne!(stacks.intern(caller, 1, 22, true), Some(stack));
+            assert_ne!(stacks.intern(caller, 2, 20, true), Some(stack));
+            assert_ne!(stacks.intern(NodeId::ROOT, 1, 20, true), Some(stack));
+            assert_eq!(stacks.nodes.len(), 5);
+            let node = stacks.nodes.get(stack).unwrap();
+            assert_eq!((node.parent, node.code, node.offset), (caller, CodeId::made(1), Some(20)));
+        }
+    }
+
+    #[test]
+    fn the_empty_stack_is_no_node() {
+        let mut stacks = Stacks::new(12, function());
+        assert!(stacks.nodes.get(NodeId::ROOT).is_none());
+        assert_eq!(stacks.intern(NodeId::ROOT, 0, 0, true).unwrap().index(), 1);
+        assert!(stacks.nodes.get(NodeId::ROOT).is_none());
+    }
+
+    #[test]
+    fn a_frame_outside_its_code_is_none_or_has_no_place() {
+        let mut stacks = Stacks::new(12, function());
+        assert_eq!(stacks.intern(NodeId::ROOT, 0, 100, true), None);
+        assert_eq!(stacks.nodes.len(), 0);
+        let stack = stacks.intern(NodeId::ROOT, 0, 100, false).unwrap();
+        assert_eq!(stacks.nodes.get(stack).unwrap().offset, None);
+    }
+
+    #[test]
+    fn frames_that_are_not_shown_lead_to_their_callers() {
+        // One that is being set up.
+        let mut stacks = Stacks::new(12, CodeInfo::made("f", "f.py", 100, 4));
+        assert_eq!(stacks.intern(NodeId::ROOT, 0, 2, true), Some(NodeId::ROOT));
+        let caller = stacks.intern(NodeId::ROOT, 0, 4, true).unwrap();
+        assert_ne!(caller, NodeId::ROOT);
+        assert_eq!(stacks.intern(caller, 1, 2, true), Some(caller));
+        assert_eq!(stacks.intern(caller, 1, 2, true), Some(caller), "as the first time");
+        // The interpreter's own.
+        stacks.code = CodeInfo::made("__init__", "__init__", 100, 0);
+        assert_eq!(stacks.intern(caller, 2, 50, true), Some(caller));
+        assert_eq!(stacks.nodes.len(), 1);
+    }
+
+    #[test]
+    fn classes_tell_stacks_apart() {
+        let mut nodes = Nodes::default();
+        let mut intern = |offset, class| nodes.intern_placed(NodeId::ROOT, CodeId::made(0), offset, class);
+        let a = intern(Some(2), Some("A"));
+        let others = [intern(Some(2), Some("B")), intern(Some(2), None), intern(None, Some("A"))];
+        assert!(!others.contains(&a));
+        assert_eq!(intern(Some(2), Some("A")), a);
+        assert_eq!(intern(None, Some("A")), others[2]);
+        assert_eq!(nodes.get(a).unwrap().class.as_deref(), Some("A"));
+        assert_eq!(nodes.len(), 4);
+    }
+
+    #[test]
+    fn what_was_met_since_is_told_in_order() {
+        let mut stacks = Stacks::new(8, function());
+        let first = stacks.intern(NodeId::ROOT, 0, 0, true).unwrap();
+        stacks.intern(first, 0, 2, true).unwrap();
+        let parents: Vec<NodeId> = stacks.nodes.since(1).iter().map(|node| node.parent).collect();
+        assert_eq!(parents, [first]);
+        assert!(stacks.nodes.since(2).is_empty());
+        assert!(stacks.nodes.since(3).is_empty());
+    }
+}

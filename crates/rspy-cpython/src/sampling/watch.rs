@@ -323,3 +323,133 @@ impl Watch {
         Asked { first, state, loops, volatile, second, third }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::RawFrame;
+    use crate::{Abi, Version};
+
+    fn layout(minor: u8) -> Layout {
+        Layout::of(Version { major: 3, minor, patch: 0 }, Abi::default()).expect("a table")
+    }
+
+    fn watch() -> Watch {
+        Watch::new(ThreadState {
+            address: Address(0x1000),
+            interpreter: Address(0x2000),
+            interpreter_index: 0,
+            thread_id: 1,
+            native_thread_id: None,
+            attached: None,
+        })
+    }
+
+    /// The last sample had a frame there.
+    fn use_frame(watch: &mut Watch, at: u64) {
+        let frame = RawFrame {
+            address: Address(at),
+            code: Address::NULL,
+            position: Position::Offset(0),
+            kind: FrameKind::Function,
+            is_entry: true,
+        };
+        let link = Link { frame, previous: Address::NULL, calling: crate::frames::Calling::UNKNOWN };
+        watch.links.push(Known { link, node: NodeId::ROOT });
+    }
+
+    fn turns(watch: &mut Watch, turns: u32) {
+        for _ in 0..turns * TURN {
+            watch.turn();
+        }
+    }
+
+    fn expected(watch: &Watch) -> Vec<u64> {
+        watch.outside.iter().map(|outside| outside.at.0).collect()
+    }
+
+    #[test]
+    fn a_frame_elsewhere_is_new_once() {
+        let mut watch = watch();
+        assert!(watch.meet(Address(0x10_0000), 3));
+        assert!(!watch.meet(Address(0x10_0000), 5));
+        assert_eq!(watch.outside[0].depth, 5);
+        watch.root = Address(0x20_0000);
+        assert!(!watch.meet(watch.root, 0), "what all stand on is not looked at");
+        assert_eq!(expected(&watch), [0x10_0000]);
+    }
+
+    #[test]
+    fn a_chunk_is_expected_as_far_as_frames_were_met_in_it() {
+        let mut watch = watch();
+        watch.chunks.push(Chunk { at: Address(0x10_0000), size: 4096, expected: 600 });
+        assert!(!watch.meet(Address(0x10_0000 + 64), 0));
+        assert!(watch.meet(Address(0x10_0000 + 600), 0));
+        assert_eq!(watch.chunks[0].expected, 600 + SLACK);
+        assert!(watch.meet(Address(0x10_0000 + 4000), 0));
+        assert_eq!(watch.chunks[0].expected, 4096, "no further than it goes");
+        assert!(expected(&watch).is_empty());
+        // Its end is no part of it.
+        assert!(watch.meet(Address(0x10_0000 + 4096), 0));
+        assert_eq!(expected(&watch), [0x10_1000]);
+        assert_eq!(watch.chunk_end(Address(0x10_0000 + 4095)), Some(Address(0x10_1000)));
+        assert_eq!(watch.chunk_end(Address(0x10_1000)), None);
+    }
+
+    #[test]
+    fn frames_that_are_not_met_any_more_are_forgotten() {
+        let mut watch = watch();
+        watch.meet(Address(0x10_0000), 0);
+        watch.meet(Address(0x20_0000), 1);
+        use_frame(&mut watch, 0x10_0000);
+        turns(&mut watch, TURNS_KEPT - 1);
+        assert_eq!(expected(&watch), [0x10_0000, 0x20_0000]);
+        watch.has_grown = false;
+        turns(&mut watch, 1);
+        assert_eq!(expected(&watch), [0x10_0000], "the one in use is kept");
+        assert!(watch.has_grown, "the ranges are made anew");
+        turns(&mut watch, 4 * TURNS_KEPT);
+        assert_eq!(expected(&watch), [0x10_0000]);
+    }
+
+    #[test]
+    fn few_frames_are_expected_beyond_those_in_use() {
+        let mut watch = watch();
+        for index in 0..1_000 {
+            watch.meet(Address(0x10_0000 + index * 0x1_0000), 0);
+        }
+        turns(&mut watch, 1);
+        assert_eq!(watch.outside.len(), MAX_SPARE);
+    }
+
+    #[test]
+    fn evaluation_loops_are_few() {
+        let mut watch = watch();
+        for index in 0..100 {
+            watch.meet_loop(Address(0x7000_0000 + index * 64));
+            watch.meet_loop(Address(0x7000_0000 + index * 64));
+        }
+        assert_eq!(watch.cframes.len(), MAX_LOOPS);
+        assert_eq!(watch.cframes.last(), Some(&Address(0x7000_0000 + 99 * 64)));
+    }
+
+    #[test]
+    fn a_stack_in_several_places_is_asked_for_three_times() {
+        let (layout, codes) = (layout(10), CodeCache::default());
+        let mut watch = watch();
+        let mut batch = Batch::new();
+        watch.meet(Address(0x10_0000), 0);
+        watch.arrange(&layout);
+        assert_eq!(watch.ask(&layout, &codes, &mut batch, true).third, None);
+        assert_eq!(batch.len(), 3, "a copy, the thread state, a copy");
+        watch.meet(Address(0x20_0000), 1);
+        watch.arrange(&layout);
+        batch.clear();
+        assert!(watch.ask(&layout, &codes, &mut batch, true).third.is_some());
+        assert_eq!(batch.len(), 7);
+        batch.clear();
+        // Who stands still is read once.
+        watch.ask(&layout, &codes, &mut batch, false);
+        assert_eq!(batch.len(), 3);
+    }
+}
