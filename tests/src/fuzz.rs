@@ -10,6 +10,7 @@
 //! - [`images`]: ELF files, ELF images in memory, `.gnu_debugdata`, `/proc/PID/maps`
 //! - [`values`]: strings, integers, dicts, attributes
 //! - [`processes`]: whole processes, from the roots to the lines
+//! - [`sampling`]: the same, sampled again and again while they are damaged
 //!
 //! [`memory`] is what they read: made-up, and counting.
 
@@ -18,6 +19,7 @@ pub mod layouts;
 pub mod lines;
 pub mod memory;
 pub mod processes;
+pub mod sampling;
 pub mod values;
 
 /// What is called with an input.
@@ -29,5 +31,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("layouts", layouts::run),
     ("lines", lines::run),
     ("processes", processes::run),
+    ("sampling", sampling::run),
     ("values", values::run),
 ];

@@ -3,10 +3,10 @@
 //! Undamaged, a process must be seen exactly as it was planned. Damaged, nothing may panic, and the work must be
 //! bounded: a damage can make cycles and huge numbers, but there are only so many places to go to.
 
-mod image;
+pub(super) mod image;
 mod objects;
-mod plan;
-mod shape;
+pub(super) mod plan;
+pub(super) mod shape;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -59,9 +59,7 @@ pub fn run(data: &[u8]) {
     let mut process = input.plan.build();
     ATTACHED.with(|attached| {
         // Where things are found is the same for all processes of a version: it is found once.
-        let attached = attached.get_or_init(|| SHAPES.each_ref().map(attach_to_plain));
-        let attached = attached.iter().zip(&SHAPES).find(|(_, shape)| shape.version == process.shape.version);
-        let (attached, _) = attached.expect("one for each shape");
+        let attached = attached_to(attached.get_or_init(of_each_shape), &process);
         compare(attached, &process);
         for damage in &input.damages {
             process.image.damage(damage);
@@ -80,6 +78,17 @@ pub fn run(data: &[u8]) {
             Err(error) => assert!(!input.damages.is_empty(), "{route:?}: {error}"),
         }
     });
+}
+
+/// Processes of each shape, attached to.
+pub(super) fn of_each_shape() -> [Attached; 4] {
+    SHAPES.each_ref().map(attach_to_plain)
+}
+
+/// The one that is of the shape of `process`.
+pub(super) fn attached_to<'a>(attached: &'a [Attached; 4], process: &Process) -> &'a Attached {
+    let attached = attached.iter().zip(&SHAPES).find(|(_, shape)| shape.version == process.shape.version);
+    attached.expect("one for each shape").0
 }
 
 /// What leads to the interpreter in the smallest process of this shape.

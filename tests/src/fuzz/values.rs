@@ -50,7 +50,8 @@ pub fn run(data: &[u8]) {
     });
 }
 
-fn layouts_of_all() -> Vec<Layout> {
+/// The layouts of all versions and ABIs that there are tables for.
+pub(super) fn layouts_of_all() -> Vec<Layout> {
     let mut layouts = Vec::new();
     for name in known_versions().split(", ") {
         let version = Version::from_text(&format!("{name}.0 ")).expect("a table is named after its version");

@@ -91,6 +91,11 @@ impl Image {
         u64::from_le_bytes(word)
     }
 
+    /// What lies in memory of one kind.
+    pub fn bytes(&self, kind: Kind) -> &[u8] {
+        &self.regions[kind as usize]
+    }
+
     /// Does one damage.
     pub fn damage(&mut self, damage: &Damage) {
         let words = self.words.len();

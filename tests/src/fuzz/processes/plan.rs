@@ -79,6 +79,16 @@ pub struct Process {
     pub names: Vec<(u64, String)>,
     /// Who holds the GIL.
     pub holder: Option<Address>,
+    /// The GIL, where it is the interpreter's.
+    gil: Option<Address>,
+}
+
+impl Process {
+    /// Gives the GIL to another thread, or to nobody.
+    pub fn hold(&mut self, holder: Option<Address>) {
+        self.holder = holder;
+        tell_holder(&mut self.image, self.shape, self.gil, holder);
+    }
 }
 
 const FUNCTIONS: [Function; 8] = [
@@ -158,9 +168,9 @@ impl Plan {
         objects.image.word(runtime.offset(shape.runtime.interpreters_head), newest.0);
         objects.image.word(runtime.offset(shape.runtime.interpreters_head + 8), main.0);
         let holder = stacks.get(usize::from(self.holder)).map(|stack| stack.address);
-        hold(&mut objects, &[main, newest], holder);
+        let gil = hold(&mut objects, &[main, newest], holder);
         tell_version(&mut objects);
-        Process { shape, image: objects.image, stacks, names, holder }
+        Process { shape, image: objects.image, stacks, names, holder, gil }
     }
 
     /// An interpreter at `at` with these threads.
@@ -310,19 +320,27 @@ fn on_data_stack(objects: &mut Objects, newest: &mut Option<(Address, usize)>) -
     at.offset(used as u64)
 }
 
-/// Writes who holds the GIL.
-fn hold(objects: &mut Objects, interpreters: &[Address], holder: Option<Address>) {
-    let holder_word = holder.map_or(0, |address| address.0);
-    if let Some(field) = objects.shape.runtime.tstate_current {
-        objects.image.word(super::RUNTIME.offset(field), holder_word);
-    }
-    if let Some(field) = objects.shape.interpreter.gil {
+/// Writes who holds the GIL. Answers where it is, if it is an interpreter's.
+fn hold(objects: &mut Objects, interpreters: &[Address], holder: Option<Address>) -> Option<Address> {
+    let gil = objects.shape.interpreter.gil.map(|field| {
         let at = objects.image.reserve(Kind::Heap, gil::SIZE);
-        objects.image.word(at.offset(gil::LAST_HOLDER), holder_word);
-        objects.image.put(at.offset(gil::LOCKED), 4, u64::from(holder.is_some()));
         for interpreter in interpreters {
             objects.image.word(interpreter.offset(field), at.0);
         }
+        at
+    });
+    tell_holder(&mut objects.image, objects.shape, gil, holder);
+    gil
+}
+
+fn tell_holder(image: &mut Image, shape: &Shape, gil: Option<Address>, holder: Option<Address>) {
+    let holder_word = holder.map_or(0, |address| address.0);
+    if let Some(field) = shape.runtime.tstate_current {
+        image.word(super::RUNTIME.offset(field), holder_word);
+    }
+    if let Some(at) = gil {
+        image.word(at.offset(gil::LAST_HOLDER), holder_word);
+        image.put(at.offset(gil::LOCKED), 4, u64::from(holder.is_some()));
     }
 }
 
