@@ -3,14 +3,16 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use rspy_cpython::frames::{ChainEnd, FrameChain, MAX_FRAMES};
 use rspy_cpython::interpreter::{ThreadState, threads_of};
 use rspy_cpython::layout::{CurrentFrame, Frames, Layout};
+use rspy_cpython::sampling::{Unwinder, Watch};
 use rspy_cpython::{Abi, Attached, Version};
 use rspy_process::elf::{Image, Region};
 use rspy_process::maps::{LoadedFile, Mapping};
-use rspy_process::{Address, Memory, ReadError};
+use rspy_process::{Address, Batch, Memory, ReadError};
 
 /// A memory whose words are what a function says, mapped but for the first page; counts what is read.
 struct Computed<F> {
@@ -165,4 +167,35 @@ fn one_false_interpreter_is_followed_once() {
     assert!(found.is_err());
     // Once for each of the builds that are tried.
     assert!((1..=4).contains(&followed.get()), "followed {} times", followed.get());
+}
+
+/// Frame objects one behind the other, as many as are followed, none of them where another one was: each is
+/// expected from then on, and looked for among the others.
+#[test]
+fn very_many_frames_that_lie_apart_take_no_time() {
+    const THREAD: u64 = 0x10_0000;
+    const FRAMES: u64 = 0x7f00_0000_0000;
+    const APART: u64 = 16 << 10;
+    let layout = layout(8);
+    let Frames::Object(frame) = &layout.frames else { panic!("3.8 has frame objects") };
+    let CurrentFrame::Thread(current) = layout.thread.current_frame else { panic!("3.8 has no cframes") };
+    let previous = u64::from(frame.f_back.offset);
+    let memory = Computed::new(|at| match at {
+        at if at == THREAD + u64::from(current.offset) => FRAMES,
+        FRAMES.. if at % APART == previous => at - previous + APART,
+        _ => 0,
+    });
+    let thread = ThreadState {
+        address: Address(THREAD),
+        interpreter: Address::NULL,
+        interpreter_index: 0,
+        thread_id: 0,
+        native_thread_id: None,
+        attached: None,
+    };
+    let began = Instant::now();
+    let (mut unwinder, mut watch, mut batch) = (Unwinder::new(false), Watch::new(thread), Batch::new());
+    unwinder.ask(&memory, &layout, &mut watch, &mut batch, false);
+    assert!(batch.len() > MAX_FRAMES, "all are expected");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

@@ -365,7 +365,9 @@ mod tests {
     }
 
     fn expected(watch: &Watch) -> Vec<u64> {
-        watch.outside.iter().map(|outside| outside.at.0).collect()
+        let mut expected: Vec<u64> = watch.outside.keys().map(|at| at.0).collect();
+        expected.sort_unstable();
+        expected
     }
 
     #[test]
@@ -373,10 +375,8 @@ mod tests {
         let mut watch = watch();
         assert!(watch.meet(Address(0x10_0000), 3));
         assert!(!watch.meet(Address(0x10_0000), 5));
-        assert_eq!(watch.outside[0].depth, 5);
-        watch.root = Address(0x20_0000);
-        assert!(!watch.meet(watch.root, 0), "what all stand on is not looked at");
         assert_eq!(expected(&watch), [0x10_0000]);
+        assert_eq!(watch.outside[&Address(0x10_0000)].depth, 5);
     }
 
     #[test]
@@ -415,11 +415,19 @@ mod tests {
     #[test]
     fn few_frames_are_expected_beyond_those_in_use() {
         let mut watch = watch();
-        for index in 0..1_000 {
-            watch.meet(Address(0x10_0000 + index * 0x1_0000), 0);
+        use_frame(&mut watch, 0x1000);
+        watch.meet(Address(0x1000), 0);
+        for index in 1..=1_000 {
+            watch.meet(Address(0x10_0000 * index), 1);
+            if index % 100 == 0 {
+                turns(&mut watch, 1);
+            }
         }
         turns(&mut watch, 1);
-        assert_eq!(watch.outside.len(), MAX_SPARE);
+        let expected = expected(&watch);
+        assert_eq!(expected.len(), 1 + MAX_SPARE);
+        assert_eq!(expected.first(), Some(&0x1000), "the one in use is kept");
+        assert!(expected[1..].iter().all(|at| *at > 0x10_0000 * 800), "the last ones are");
     }
 
     #[test]
@@ -435,10 +443,10 @@ mod tests {
 
     #[test]
     fn a_stack_in_several_places_is_asked_for_three_times() {
-        let (layout, codes) = (layout(10), CodeCache::default());
+        let (layout, codes) = (layout(13), CodeCache::default());
         let mut watch = watch();
         let mut batch = Batch::new();
-        watch.meet(Address(0x10_0000), 0);
+        watch.chunks.push(Chunk { at: Address(0x10_0000), size: 4096, expected: 600 });
         watch.arrange(&layout);
         assert_eq!(watch.ask(&layout, &codes, &mut batch, true).third, None);
         assert_eq!(batch.len(), 3, "a copy, the thread state, a copy");
