@@ -69,6 +69,12 @@ impl Member {
         self.run_state == Some(RunState::Sleeping)
     }
 
+    /// Whether it has surely slept on since the scheduler was asked: what was read since has stood still.
+    pub fn has_slept(&self) -> bool {
+        let ran = || self.sched.as_ref().and_then(SchedStat::ran);
+        self.sleeps() && self.ran.is_some_and(|before| ran() == Some(before))
+    }
+
     /// Keeps what was read since the scheduler was asked, if it slept then: as long as its figures
     /// are the same, it is the same.
     pub fn rest(&mut self, sampled: Sampled) {

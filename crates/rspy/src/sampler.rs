@@ -13,6 +13,7 @@ use rspy_cpython::Attached;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::GilState;
+use rspy_cpython::layout::Layout;
 use rspy_cpython::sampling::{Asked, Heads, Node, NodeId, Sampled, StackEnd, Unwinder, Work};
 use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::RunState;
@@ -309,16 +310,16 @@ impl Sampler {
         results.clear();
         for (index, ask) in asked.iter().enumerate() {
             let base = base_of(&roster.members, results, index);
-            let watch = &mut roster.members[index].watch;
+            let member = &mut roster.members[index];
             let sampled = match (*ask, base) {
                 (Ask::Leave, _) => None,
                 (Ask::Rest(sampled), _) => Some(sampled),
                 (_, Err(below)) => Some(below),
                 (Ask::Standing(asked), Ok(base)) => {
-                    Some(unwinder.standing(memory, layout, watch, asked, batch, base))
+                    Some(unwinder.standing(memory, layout, &mut member.watch, asked, batch, base))
                 }
                 (Ask::Running(asked), Ok(base)) => {
-                    Some(unwinder.running(memory, layout, watch, asked, batch, base))
+                    Some(unstopped(unwinder, memory, layout, member, (asked, batch), base))
                 }
             };
             let is_broken = matches!(sampled, Some(Sampled { end: StackEnd::Base(ChainEnd::Broken), .. }));
@@ -367,13 +368,13 @@ impl Sampler {
         results.clear();
         for (index, ask) in asked.iter().enumerate() {
             let base = base_of(&roster.members, results, index);
-            let watch = &mut roster.members[index].watch;
+            let member = &mut roster.members[index];
             results.push(match (*ask, base) {
                 (Ask::Leave, _) => None,
                 (Ask::Rest(sampled), _) => Some(sampled),
                 (_, Err(below)) => Some(below),
                 (Ask::Standing(asked) | Ask::Running(asked), Ok(base)) => {
-                    Some(unwinder.running(memory, layout, watch, asked, batch, base))
+                    Some(unstopped(unwinder, memory, layout, member, (asked, batch), base))
                 }
             });
         }
@@ -486,6 +487,29 @@ fn plan(member: &Member, which: Which) -> Option<Ask> {
     match member.resting {
         Some((_, sampled)) if member.sleeps() => Some(Ask::Rest(sampled)),
         _ => None,
+    }
+}
+
+/// The stack of a thread that no stop holds: one that has slept all the time stood still by itself.
+fn unstopped(
+    unwinder: &mut Unwinder,
+    memory: &impl Memory,
+    layout: &Layout,
+    member: &mut Member,
+    (asked, batch): (Asked, &Batch),
+    base: NodeId,
+) -> Sampled {
+    if !member.has_slept() {
+        return unwinder.running(memory, layout, &mut member.watch, asked, batch, base);
+    }
+    let sampled = unwinder.standing(memory, layout, &mut member.watch, asked, batch, base);
+    match member.has_slept() {
+        true => sampled,
+        // It woke in the last microseconds, in which more of it may have been read.
+        false => {
+            unwinder.forget(&mut member.watch);
+            Sampled { stack: base, end: StackEnd::Cut }
+        }
     }
 }
 
