@@ -7,7 +7,7 @@ use rspy_process::{Address, Memory};
 use rustc_hash::FxHashMap;
 
 use crate::code::{CodeId, CodeInfo};
-use crate::frames::{Position, RawFrame};
+use crate::frames::{FrameKind, Position, RawFrame};
 use crate::layout::Layout;
 use crate::stack;
 
@@ -47,6 +47,8 @@ struct Key {
     code: CodeId,
     place: u64,
     class: u32,
+    /// A generator at its first instructions is shown, a function there is just being set up.
+    is_generator: bool,
 }
 
 /// The stacks of one target.
@@ -73,7 +75,8 @@ impl Nodes {
         code: (CodeId, &CodeInfo),
         strict: bool,
     ) -> Result<NodeId, Unsound> {
-        let key = Key { parent, code: code.0, place: place(frame.position), class: 0 };
+        let is_generator = frame.kind == FrameKind::Generator;
+        let key = Key { parent, code: code.0, place: place(frame.position), class: 0, is_generator };
         match self.known.get(&key) {
             Some(node) => Ok(*node),
             None => self.add(memory, layout, key, frame, code.1, strict),
@@ -121,7 +124,8 @@ impl Nodes {
             },
         };
         // No pointer into bytecode is that small, and no offset as large as a pointer.
-        let key = Key { parent, code, place: offset.map_or(u64::MAX, |offset| offset as u64), class: number };
+        let place = offset.map_or(u64::MAX, |offset| offset as u64);
+        let key = Key { parent, code, place, class: number, is_generator: false };
         match self.known.get(&key) {
             Some(node) => *node,
             None => self.push(key, offset, class.map(Into::into)),
@@ -161,7 +165,6 @@ mod tests {
     use rspy_process::ReadError;
 
     use super::*;
-    use crate::frames::FrameKind;
     use crate::layout::Bytecode;
     use crate::{Abi, Version};
 
@@ -191,6 +194,17 @@ mod tests {
 
         /// The stack of a frame of code number `code`, at byte `offset`, if it is sound.
         fn intern(&mut self, parent: NodeId, code: u32, offset: i64, strict: bool) -> Option<NodeId> {
+            self.intern_kind(FrameKind::Function, parent, code, offset, strict)
+        }
+
+        fn intern_kind(
+            &mut self,
+            kind: FrameKind,
+            parent: NodeId,
+            code: u32,
+            offset: i64,
+            strict: bool,
+        ) -> Option<NodeId> {
             let position = match self.layout.code.bytecode {
                 Bytecode::Bytes(_) => Position::Offset(offset),
                 Bytecode::Inline { start, .. } => {
@@ -198,8 +212,7 @@ mod tests {
                     Position::Pointer { instr, tlbc_index: 0 }
                 }
             };
-            let frame =
-                RawFrame { address: CODE, code: CODE, position, kind: FrameKind::Function, is_entry: true };
+            let frame = RawFrame { address: CODE, code: CODE, position, kind, is_entry: true };
             let code = (CodeId::made(code), &self.code);
             self.nodes.intern(&Unmapped, &self.layout, parent, &frame, code, strict).ok()
         }
@@ -253,10 +266,14 @@ mod tests {
         assert_ne!(caller, NodeId::ROOT);
         assert_eq!(stacks.intern(caller, 1, 2, true), Some(caller));
         assert_eq!(stacks.intern(caller, 1, 2, true), Some(caller), "as the first time");
+        // A generator there is none, which one of the same code must not be mistaken for.
+        let generator = stacks.intern_kind(FrameKind::Generator, caller, 1, 2, true).unwrap();
+        assert_ne!(generator, caller);
+        assert_eq!(stacks.intern(caller, 1, 2, true), Some(caller));
         // The interpreter's own.
         stacks.code = CodeInfo::made("__init__", "__init__", 100, 0);
         assert_eq!(stacks.intern(caller, 2, 50, true), Some(caller));
-        assert_eq!(stacks.nodes.len(), 1);
+        assert_eq!(stacks.nodes.len(), 2);
     }
 
     #[test]
