@@ -200,7 +200,8 @@ impl CodeCache {
     /// Whether `id` may give its address away soon: it is new, or different ones were met there.
     pub fn is_volatile(&self, id: CodeId) -> bool {
         self.known.get(id.index()).is_none_or(|known| {
-            known.verified < TRUSTED || self.at.get(&known.address).is_none_or(|occupant| occupant.is_volatile)
+            known.verified < TRUSTED
+                || self.at.get(&known.address).is_none_or(|occupant| occupant.is_volatile)
         })
     }
 

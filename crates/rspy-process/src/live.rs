@@ -35,7 +35,11 @@ impl LiveMemory {
     /// The memory of process `pid`. Does not check that it exists.
     pub fn new(pid: u32) -> std::io::Result<LiveMemory> {
         let raw = i32::try_from(pid).map_err(|_| Errno::ESRCH)?;
-        Ok(LiveMemory { pid: nix::unistd::Pid::from_raw(raw), handle: ProcessHandle::try_from(raw)?, usage: Cell::default() })
+        Ok(LiveMemory {
+            pid: nix::unistd::Pid::from_raw(raw),
+            handle: ProcessHandle::try_from(raw)?,
+            usage: Cell::default(),
+        })
     }
 
     /// What all reads so far have cost.

@@ -63,7 +63,8 @@ impl Budget {
         let since = now.saturating_duration_since(self.last).as_secs_f64();
         self.last = now;
         // The first sample tells nothing of the rate.
-        self.period = if self.period == 0.0 { since.max(1e-6) } else { self.period + (since - self.period) / 16.0 };
+        self.period =
+            if self.period == 0.0 { since.max(1e-6) } else { self.period + (since - self.period) / 16.0 };
         // The coin is thrown in any case, so that it does not depend on what came before.
         let coin = self.coin();
         if self.resting.is_some_and(|until| now < until) {

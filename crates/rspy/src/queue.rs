@@ -61,10 +61,7 @@ pub struct Queue {
 
 impl Queue {
     /// Starts the recording thread. `show` is called by it now and then.
-    pub fn start(
-        recorder: Recorder,
-        show: impl Fn(&Recorder) + Send + 'static,
-    ) -> std::io::Result<Queue> {
+    pub fn start(recorder: Recorder, show: impl Fn(&Recorder) + Send + 'static) -> std::io::Result<Queue> {
         let (samples, consumer) = RingBuffer::new(CAPACITY);
         let (news, learned) = channel();
         let recording = thread::Builder::new()

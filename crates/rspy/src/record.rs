@@ -72,7 +72,10 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show);
     progress.finish();
     let (recorder, summary) = sampled.map_err(|error| {
-        Failure::new(format!("No thread could be started to record with: {error}."), "Free some memory, or raise `ulimit -u`.")
+        Failure::new(
+            format!("No thread could be started to record with: {error}."),
+            "Free some memory, or raise `ulimit -u`.",
+        )
     })?;
     let Summary { end, duration, stops, missed, .. } = summary;
     let refused = refused_stops(pid, &stops);

@@ -120,9 +120,11 @@ impl Recorder {
 
     fn meet(&mut self, number: u32, os_id: Option<u32>, python_id: u64) {
         // A thread that is listed anew, or whose process runs another Python now, is the same.
-        let known = self.profile.threads.iter().find(|(_, thread)| {
-            thread.os_id == os_id && thread.python_id == Some(python_id)
-        });
+        let known = self
+            .profile
+            .threads
+            .iter()
+            .find(|(_, thread)| thread.os_id == os_id && thread.python_id == Some(python_id));
         let id = match known {
             Some((id, _)) => id,
             None => self.profile.threads.add(Thread {

@@ -100,7 +100,9 @@ impl Roster {
         let before = self.numbered;
         for (state, os_id) in states.into_iter().zip(ids) {
             let same = known.iter_mut().find(|member| {
-                member.as_ref().is_some_and(|member| is_same(&member.watch.state, &state) && member.os_id == os_id)
+                member
+                    .as_ref()
+                    .is_some_and(|member| is_same(&member.watch.state, &state) && member.os_id == os_id)
             });
             let member = match same.and_then(Option::take) {
                 Some(mut member) => {

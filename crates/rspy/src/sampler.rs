@@ -236,7 +236,8 @@ impl Sampler {
             let asked = self.heads.ask(&mut self.batch);
             memory.read_many(&mut self.batch);
             self.roster.refresh();
-            self.is_stale = !self.heads.are_same(&self.attached, &self.batch, asked) || self.roster.has_ended();
+            self.is_stale =
+                !self.heads.are_same(&self.attached, &self.batch, asked) || self.roster.has_ended();
             self.heads.gil_state(&self.attached, &self.batch, asked, &mut self.gil);
             if !self.is_stale {
                 break;
@@ -281,9 +282,8 @@ impl Sampler {
         let memory = process.memory();
         let layout = &attached.layout;
         let stop = tracer.stop(process.pid(), &self.tids);
-        let stands = |member: &Member| {
-            member.is_sure && member.os_id.is_some_and(|tid| stop.outcome(tid).is_ok())
-        };
+        let stands =
+            |member: &Member| member.is_sure && member.os_id.is_some_and(|tid| stop.outcome(tid).is_ok());
         let all_stand = roster.stands_still(&self.gil, stands);
         let late = self.tids.iter().any(|tid| stop.outcome(*tid) == Err(StopError::Late));
         batch.clear();
@@ -386,7 +386,9 @@ impl Sampler {
     fn collect(&mut self, now: Instant) {
         let at = now.saturating_duration_since(self.begun).as_nanos() as u64;
         for (index, result) in self.results.iter().enumerate() {
-            let (Some(sampled), Some(member)) = (*result, self.roster.members.get_mut(index)) else { continue };
+            let (Some(sampled), Some(member)) = (*result, self.roster.members.get_mut(index)) else {
+                continue;
+            };
             let known = match sampled.end {
                 StackEnd::Whole => Known::Whole,
                 StackEnd::Cut => Known::Cut,

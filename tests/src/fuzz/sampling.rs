@@ -147,7 +147,8 @@ impl<'a> Sampling<'a> {
     fn shown(&self, stack: NodeId) -> Vec<(String, String, Option<u32>)> {
         let mut shown = Vec::new();
         let mut at = stack;
-        while let Some(node) = at.index().checked_sub(1).and_then(|index| self.unwinder.nodes_since(index).first())
+        while let Some(node) =
+            at.index().checked_sub(1).and_then(|index| self.unwinder.nodes_since(index).first())
         {
             let code = self.unwinder.code(node.code);
             let line = node.offset.and_then(|offset| code.location(offset).line);

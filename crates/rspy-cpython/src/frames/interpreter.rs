@@ -149,7 +149,9 @@ impl<M: Memory> Walk<'_, M> {
             Some(is_entry) => is_entry.read(self.memory, first.address).unwrap_or(0) != 0,
             None => rest.first().is_some_and(|caller| caller.kind == FrameKind::Shim),
         };
-        is_first_of_evaluation && at_chunk(self.memory, self.frame, newest_chunk, first.address) && first.address >= top
+        is_first_of_evaluation
+            && at_chunk(self.memory, self.frame, newest_chunk, first.address)
+            && first.address >= top
     }
 
     fn follow(

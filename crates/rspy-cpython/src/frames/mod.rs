@@ -170,7 +170,10 @@ impl FrameChain {
         self.is_calling = true;
         let outcome = match &layout.frames {
             Frames::Object(frame) => thread.start(memory, layout).and_then(|start| {
-                Ok((object::follow(memory, frame, start.frame, &mut self.frames, &mut self.is_calling)?, false))
+                Ok((
+                    object::follow(memory, frame, start.frame, &mut self.frames, &mut self.is_calling)?,
+                    false,
+                ))
             }),
             Frames::Interpreter(frame) => {
                 let Self { frames, chunks, is_calling, .. } = self;

@@ -94,9 +94,10 @@ impl Heads {
         let answer = Answer { ranges: &self.ranges, batch, reading: asked.0 };
         let head = attached.layout.interpreter.threads_head;
         answer.word(Field::new(0), self.newest_at) == Some(self.newest)
-            && self.interpreters.iter().all(|known| {
-                answer.word(head, known.interpreter) == Some(known.newest_thread)
-            })
+            && self
+                .interpreters
+                .iter()
+                .all(|known| answer.word(head, known.interpreter) == Some(known.newest_thread))
     }
 
     /// Who holds the GIL, into `state`, whose storage is used.
@@ -110,7 +111,12 @@ impl Heads {
         *state = self.holders(attached, answer, holders).unwrap_or(GilState::Unknown);
     }
 
-    fn holders(&self, attached: &Attached, answer: Answer<'_>, mut holders: Vec<Address>) -> Option<GilState> {
+    fn holders(
+        &self,
+        attached: &Attached,
+        answer: Answer<'_>,
+        mut holders: Vec<Address>,
+    ) -> Option<GilState> {
         let Gil::Interpreter { locked, last_holder, enabled, .. } = attached.layout.gil else {
             let holder: Address = answer.word(Field::new(0), attached.holder_at()?)?;
             let free = usize::from(holder.is_null());
@@ -119,7 +125,8 @@ impl Heads {
         };
         let mut free = 0;
         for (index, head) in self.interpreters.iter().enumerate() {
-            let is_new = !head.gil.is_null() && self.interpreters[..index].iter().all(|other| other.gil != head.gil);
+            let is_new =
+                !head.gil.is_null() && self.interpreters[..index].iter().all(|other| other.gil != head.gil);
             if !is_new {
                 continue;
             }

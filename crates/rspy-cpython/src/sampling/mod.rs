@@ -337,8 +337,10 @@ impl Unwinder {
     ) -> Option<bool> {
         self.news.clear();
         let mut stack = top_of(watch, path.kept, base);
-        let mut below = path.kept.checked_sub(1).and_then(|last| watch.links.get(last)).map(|known| known.link);
-        let mut operation_below = below.map_or(Operation::Unknown, |link| self.operation(memory, layout, &link));
+        let mut below =
+            path.kept.checked_sub(1).and_then(|last| watch.links.get(last)).map(|known| known.link);
+        let mut operation_below =
+            below.map_or(Operation::Unknown, |link| self.operation(memory, layout, &link));
         for depth in (path.unknown..path.fresh.len()).rev() {
             let link = path.fresh[depth];
             let is_own = link.frame.kind == FrameKind::Shim;
@@ -348,7 +350,8 @@ impl Unwinder {
                 node = self.codes.occupant(link.frame.code).and_then(|id| {
                     let code = (id, &**self.codes.info(id));
                     // A generator has lost its caller when it is suspended: it is no thread's root.
-                    if below.is_none() && code.1.is_generator() && matches!(layout.frames, Frames::Object(_)) {
+                    if below.is_none() && code.1.is_generator() && matches!(layout.frames, Frames::Object(_))
+                    {
                         return None;
                     }
                     self.nodes.intern(memory, layout, stack, &link.frame, code, true).ok()
@@ -376,7 +379,8 @@ impl Unwinder {
             operation_below = operation;
         }
         // What called those that are not known has to look like it, too.
-        if let (Some(above), Some(caller)) = (path.unknown.checked_sub(1).and_then(|depth| path.fresh.get(depth)), below)
+        if let (Some(above), Some(caller)) =
+            (path.unknown.checked_sub(1).and_then(|depth| path.fresh.get(depth)), below)
         {
             let its = self.operation(memory, layout, above);
             let beyond = match above.frame.kind {
@@ -396,7 +400,8 @@ impl Unwinder {
     fn operation(&self, memory: &impl Memory, layout: &Layout, link: &Link) -> Operation {
         let Some(id) = self.codes.occupant(link.frame.code) else { return Operation::Unknown };
         let code = self.codes.info(id);
-        stack::offset(memory, layout, &link.frame, code).map_or(Operation::Unknown, |offset| code.operation(offset))
+        stack::offset(memory, layout, &link.frame, code)
+            .map_or(Operation::Unknown, |offset| code.operation(offset))
     }
 
     /// Whether `id`, which was read with the batch, is still where it was.
@@ -413,7 +418,14 @@ impl Unwinder {
     }
 
     /// Forgets the last sample if it has code that has changed since, or stood on another.
-    fn check_volatile(&mut self, layout: &Layout, watch: &mut Watch, asked: Asked, batch: &Batch, base: NodeId) {
+    fn check_volatile(
+        &mut self,
+        layout: &Layout,
+        watch: &mut Watch,
+        asked: Asked,
+        batch: &Batch,
+        base: NodeId,
+    ) {
         let mut at = asked.volatile;
         let mut is_sound = watch.base == base;
         for id in &watch.volatile {
@@ -463,10 +475,11 @@ impl Unwinder {
         }
         watch.volatile.clear();
         let links = &watch.links;
-        let volatile = links.iter().filter(|known| known.link.frame.kind != FrameKind::Shim).filter_map(|known| {
-            let id = self.codes.occupant(known.link.frame.code)?;
-            self.codes.is_volatile(id).then_some(id)
-        });
+        let volatile =
+            links.iter().filter(|known| known.link.frame.kind != FrameKind::Shim).filter_map(|known| {
+                let id = self.codes.occupant(known.link.frame.code)?;
+                self.codes.is_volatile(id).then_some(id)
+            });
         for id in volatile {
             if !watch.volatile.contains(&id) {
                 watch.volatile.push(id);

@@ -87,10 +87,6 @@ impl Ranges {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
     /// How much of range `range` is the same in two readings, from its beginning on.
     pub fn prefix(&self, range: usize, batch: &Batch, one: Reading, other: Reading) -> usize {
         let Some((Range { len, .. }, _)) = self.list.get(range) else { return 0 };

@@ -168,7 +168,9 @@ impl<M: Memory> Walk<'_, M> {
             Frames::Object(_) => known.link.calling.executes == Some(true),
             Frames::Interpreter(_) => {
                 let at = known.link.frame.address;
-                known.link.frame.kind == FrameKind::Function && at < top && self.watch.chunk_end(at) == self.watch.chunk_end(top)
+                known.link.frame.kind == FrameKind::Function
+                    && at < top
+                    && self.watch.chunk_end(at) == self.watch.chunk_end(top)
             }
         };
         let last = links.get(..there)?.iter().rposition(is_live)?;
@@ -192,9 +194,9 @@ impl<M: Memory> Walk<'_, M> {
         for _ in 0..MAX_LOOPS {
             let within = |bytes: &[u8]| Some((current_frame.get(bytes)?, previous.get(bytes)?));
             let state = self.batch.get(self.asked.state).unwrap_or_default();
-            let in_state = at.since(self.watch.state.address).and_then(|offset| {
-                within(state.get(usize::try_from(offset).ok()?..)?.get(..len)?)
-            });
+            let in_state = at
+                .since(self.watch.state.address)
+                .and_then(|offset| within(state.get(usize::try_from(offset).ok()?..)?.get(..len)?));
             let expected = self.watch.loops.at(at, self.batch, self.asked.loops, len).and_then(within);
             let found = in_state.or(expected);
             if found.is_none() && !at.is_null() && !self.watch.state.is_root_cframe(self.layout, at) {
@@ -261,7 +263,9 @@ impl<M: Memory> Walk<'_, M> {
                     (layout.frames.link(at, bytes).ok_or(Nothing::NoChain)?, true)
                 }
             };
-            let is_known = agrees && self.is_sound(&link) && above.is_none_or(|above| self.has_stood(&link, spot, above));
+            let is_known = agrees
+                && self.is_sound(&link)
+                && above.is_none_or(|above| self.has_stood(&link, spot, above));
             path.fresh.push(link);
             if !is_known {
                 path.unknown = path.fresh.len();
@@ -322,10 +326,13 @@ impl<M: Memory> Walk<'_, M> {
         }
         // Frames on the data stack lie one behind the other: where the copies begin to differ tells
         // which of them have stood.
-        let Some(top) = spot(index).filter(|_| matches!(layout.frames, Frames::Interpreter(_))) else { return };
+        let Some(top) = spot(index).filter(|_| matches!(layout.frames, Frames::Interpreter(_))) else {
+            return;
+        };
         let ranges = &self.watch.ranges;
         let same = ranges.prefix(top.range, batch, asked.first, asked.second);
-        let same = asked.third.map_or(same, |third| same.min(ranges.prefix(top.range, batch, asked.second, third)));
+        let same =
+            asked.third.map_or(same, |third| same.min(ranges.prefix(top.range, batch, asked.second, third)));
         while path.kept > 1
             && let Some(Spot { range, offset }) = spot(path.kept - 1)
             && range == top.range
@@ -372,7 +379,8 @@ impl<M: Memory> Walk<'_, M> {
         is_same(self.asked.first)
             && is_same(self.asked.second)
             && self.asked.third.is_none_or(is_same)
-            && (known.link.frame.kind != FrameKind::Generator || self.generator_runs(known.link.frame.address))
+            && (known.link.frame.kind != FrameKind::Generator
+                || self.generator_runs(known.link.frame.address))
     }
 
     /// Whether the generator whose frame lies at `at` says in both copies that it runs.
@@ -381,7 +389,9 @@ impl<M: Memory> Walk<'_, M> {
         let Some(state) = frame.generator else { return true };
         let ranges = &self.watch.ranges;
         let state_at = Address(at.0.wrapping_sub(state.before.into()));
-        let runs = |reading| ranges.at(state_at, self.batch, reading, 1).is_none_or(|byte| byte == [state.executing]);
+        let runs = |reading| {
+            ranges.at(state_at, self.batch, reading, 1).is_none_or(|byte| byte == [state.executing])
+        };
         runs(self.asked.first) && runs(self.asked.second) && self.asked.third.is_none_or(runs)
     }
 
@@ -445,7 +455,9 @@ pub(super) fn confirm(
     };
     let is_same = |link: &Link, is_innermost: bool| {
         let at = link.frame.address;
-        copy(at).and_then(|bytes| layout.frames.link(at, bytes)).is_some_and(|now| agree(link, &now, is_innermost))
+        copy(at)
+            .and_then(|bytes| layout.frames.link(at, bytes))
+            .is_some_and(|now| agree(link, &now, is_innermost))
     };
     let changed = watch.links.iter().take(path.kept).position(|Known { link, .. }| !is_same(link, false));
     if let Some(changed) = changed {

@@ -18,14 +18,7 @@ pub(super) struct Ahead<'a, M> {
 
 impl<'a, M: Memory> Ahead<'a, M> {
     pub fn new(memory: &'a M, watch: &'a Watch, asked: Asked, batch: &'a Batch) -> Ahead<'a, M> {
-        Ahead {
-            memory,
-            batch,
-            ranges: &watch.ranges,
-            loops: &watch.loops,
-            state: watch.state.address,
-            asked,
-        }
+        Ahead { memory, batch, ranges: &watch.ranges, loops: &watch.loops, state: watch.state.address, asked }
     }
 }
 
@@ -47,7 +40,8 @@ impl<M: Memory> Memory for Ahead<'_, M> {
     fn copied(&self, at: Address, len: usize) -> Option<&[u8]> {
         if let Some(offset) = at.since(self.state)
             && let Ok(state) = self.batch.get(self.asked.state)
-            && let Some(bytes) = usize::try_from(offset).ok().and_then(|offset| state.get(offset..)?.get(..len))
+            && let Some(bytes) =
+                usize::try_from(offset).ok().and_then(|offset| state.get(offset..)?.get(..len))
         {
             return Some(bytes);
         }
