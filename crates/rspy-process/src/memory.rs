@@ -174,6 +174,11 @@ impl Batch {
         }
     }
 
+    /// How many bytes were asked for.
+    pub fn size(&self) -> usize {
+        self.used
+    }
+
     /// How many ranges were asked for.
     pub fn len(&self) -> usize {
         self.ranges.len()

@@ -37,7 +37,8 @@ mod wait;
 #[doc(hidden)]
 pub mod sampling {
     pub use crate::sampler::{Sampler, Wanted};
-    pub use crate::target::{Pausing, Target, Which};
+    pub use crate::sampler::Which;
+    pub use crate::target::{Pausing, Target};
 }
 
 use std::process::ExitCode;

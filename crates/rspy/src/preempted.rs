@@ -7,17 +7,25 @@ const FACTOR: f64 = 2.5;
 /// After so many of them in a row, that is how long it takes now.
 const IN_A_ROW: u32 = 8;
 
-/// How long reads usually take: about the median of the last ones.
+/// What a read is taken to cost: so much for itself, for each range, and for each byte; only how these
+/// compare matters.
+const CALL: f64 = 0.9;
+const RANGE: f64 = 0.41;
+const BYTE: f64 = 0.08 / 1024.0;
+
+/// How long reads usually take for what they are: about the median of the last ones.
 #[derive(Default)]
 pub struct Usual {
+    /// Nanoseconds to a unit of cost.
     nanoseconds: f64,
     long: u32,
 }
 
 impl Usual {
-    /// Whether a read that took `time` was not interrupted; learns from it.
-    pub fn is_usual(&mut self, time: Duration) -> bool {
-        let time = time.as_nanos() as f64;
+    /// Whether a read of so many `ranges` and `bytes` that took `time` was not interrupted; learns
+    /// from it.
+    pub fn is_usual(&mut self, time: Duration, ranges: usize, bytes: usize) -> bool {
+        let time = time.as_nanos() as f64 / (CALL + RANGE * ranges as f64 + BYTE * bytes as f64);
         if self.nanoseconds == 0.0 {
             self.nanoseconds = time;
         }
@@ -45,12 +53,12 @@ mod tests {
     fn long_reads_are_told_until_all_are() {
         let mut usual = Usual::default();
         for _ in 0..100 {
-            assert!(usual.is_usual(Duration::from_nanos(2_000)));
-            assert!(usual.is_usual(Duration::from_nanos(2_200)));
+            assert!(usual.is_usual(Duration::from_nanos(2_000), 3, 4000));
+            assert!(usual.is_usual(Duration::from_nanos(9_000), 5, 70_000));
         }
-        assert!(!usual.is_usual(Duration::from_micros(50)));
-        assert!(usual.is_usual(Duration::from_nanos(3_000)));
-        let long = (0..20).filter(|_| !usual.is_usual(Duration::from_micros(50))).count();
+        assert!(!usual.is_usual(Duration::from_micros(50), 3, 4000));
+        assert!(usual.is_usual(Duration::from_nanos(3_000), 3, 4000));
+        let long = (0..20).filter(|_| !usual.is_usual(Duration::from_micros(50), 3, 4000)).count();
         assert_eq!(long as u32, IN_A_ROW - 1);
     }
 }

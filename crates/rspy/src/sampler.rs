@@ -356,7 +356,7 @@ impl Sampler {
         if !batch.is_empty() {
             let start = Instant::now();
             memory.read_many(batch);
-            if !self.usual.is_usual(start.elapsed()) {
+            if !self.usual.is_usual(start.elapsed(), batch.len(), batch.size()) {
                 // rspy lost its CPU in the middle of it: the copies are too far apart.
                 self.counts.preempted += 1;
                 return Ok(());

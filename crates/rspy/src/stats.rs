@@ -69,12 +69,8 @@ impl Display for Stats<'_> {
         line(out, "", format_args!("{again} made again, {late} late, suspended: {suspended}"))?;
         line(out, "cut", format_args!("{}", grouped(self.cut)))?;
         line(out, "lost", format_args!("{}", grouped(self.lost.total())))?;
-        for (reason, count) in self.lost.iter().filter(|(reason, _)| *reason != LostReason::Dropped) {
+        for (reason, count) in self.lost.iter() {
             line(out, "", format_args!("{} {reason}", grouped(count)))?;
-        }
-        if self.summary.dropped > 0 {
-            let dropped = grouped(self.summary.dropped);
-            line(out, "", format_args!("{dropped} {}: the queue was full", LostReason::Dropped))?;
         }
         let passed = grouped(self.summary.missed.saturating_sub(counts.preempted));
         let interrupted = grouped(counts.preempted);
@@ -104,7 +100,6 @@ mod tests {
             end: End::Elapsed,
             duration: Duration::from_secs(5),
             missed: 12 * scale,
-            dropped: scale,
             stops: StopStats {
                 count: 4_997 * scale,
                 total: Duration::from_micros(330_900 * scale),

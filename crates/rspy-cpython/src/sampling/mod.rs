@@ -337,15 +337,13 @@ impl Unwinder {
     ) -> Option<bool> {
         self.news.clear();
         let mut stack = top_of(watch, path.kept, base);
-        let mut below =
-            path.kept.checked_sub(1).and_then(|last| watch.links.get(last)).map(|known| known.link);
-        let mut operation_below =
-            below.map_or(Operation::Unknown, |link| self.operation(memory, layout, &link));
+        let below = path.kept.checked_sub(1).and_then(|last| watch.links.get(last)).map(|known| known.link);
+        let mut below = below.map(|link| self.place(memory, layout, &link));
         for depth in (path.unknown..path.fresh.len()).rev() {
             let link = path.fresh[depth];
             let is_own = link.frame.kind == FrameKind::Shim;
             let mut node = Some(stack);
-            let mut operation = Operation::Unknown;
+            let place = self.place(memory, layout, &link);
             if !is_own {
                 node = self.codes.occupant(link.frame.code).and_then(|id| {
                     let code = (id, &**self.codes.info(id));
@@ -356,16 +354,13 @@ impl Unwinder {
                     }
                     self.nodes.intern(memory, layout, stack, &link.frame, code, true).ok()
                 });
-                operation = self.operation(memory, layout, &link);
             }
             let Some(node) = node else {
                 return (below.is_some() || !self.news.is_empty()).then_some(true);
             };
             if let Some(caller) = below {
                 let beyond = if is_own { path.fresh.get(depth.wrapping_sub(1)) } else { Some(&link) };
-                let is_caller = caller.frame.kind == FrameKind::Shim
-                    || can_have_called(&caller, operation_below, &link, operation, beyond, path.is_tracing);
-                if !is_caller {
+                if !path.is_tracing && !caller.can_have_called(&place, beyond) {
                     // Where it stands is not where it stood when it called: it is not known either.
                     if self.news.pop().is_none() {
                         path.kept -= 1;
@@ -375,20 +370,18 @@ impl Unwinder {
             }
             stack = node;
             self.news.push((link, stack));
-            below = Some(link);
-            operation_below = operation;
+            below = Some(place);
         }
         // What called those that are not known has to look like it, too.
         if let (Some(above), Some(caller)) =
             (path.unknown.checked_sub(1).and_then(|depth| path.fresh.get(depth)), below)
         {
-            let its = self.operation(memory, layout, above);
             let beyond = match above.frame.kind {
                 FrameKind::Shim => path.unknown.checked_sub(2).and_then(|depth| path.fresh.get(depth)),
                 _ => Some(above),
             };
-            let is_caller = caller.frame.kind == FrameKind::Shim
-                || can_have_called(&caller, operation_below, above, its, beyond, path.is_tracing);
+            let above = self.place(memory, layout, above);
+            let is_caller = path.is_tracing || caller.can_have_called(&above, beyond);
             if !is_caller && self.news.pop().is_none() {
                 path.kept -= 1;
             }
@@ -396,12 +389,18 @@ impl Unwinder {
         Some(path.unknown > 0)
     }
 
-    /// What stands where `link` is.
-    fn operation(&self, memory: &impl Memory, layout: &Layout, link: &Link) -> Operation {
-        let Some(id) = self.codes.occupant(link.frame.code) else { return Operation::Unknown };
-        let code = self.codes.info(id);
-        stack::offset(memory, layout, &link.frame, code)
-            .map_or(Operation::Unknown, |offset| code.operation(offset))
+    /// Where `link` stands.
+    fn place(&self, memory: &impl Memory, layout: &Layout, link: &Link) -> Place {
+        let mut place = Place { link: *link, operation: Operation::Unknown, is_own: true };
+        if link.frame.kind != FrameKind::Shim
+            && let Some(id) = self.codes.occupant(link.frame.code)
+        {
+            let code = self.codes.info(id);
+            let offset = stack::offset(memory, layout, &link.frame, code);
+            place.operation = offset.map_or(Operation::Unknown, |offset| code.operation(offset));
+            place.is_own = code.is_interpreters_own();
+        }
+        place
     }
 
     /// Whether `id`, which was read with the batch, is still where it was.
@@ -458,19 +457,18 @@ impl Unwinder {
         }
         watch.links.truncate(kept);
         watch.headers.truncate(kept * len);
+        let has_headers = matches!(layout.frames, Frames::Object(_));
         for (link, node) in self.news.drain(..) {
             let at = link.frame.address;
-            let bytes = watch.ranges.at(at, batch, copy, len);
-            match bytes.and_then(|bytes| Some((layout.frames.link(at, bytes)?, bytes))) {
-                Some((full, bytes)) => {
-                    watch.headers.extend_from_slice(bytes);
-                    watch.links.push(Known { link: full, node });
-                }
-                // It was not expected: nothing is like it.
-                None => {
-                    watch.headers.resize(watch.headers.len() + len, 0xff);
-                    watch.links.push(Known { link, node });
-                }
+            let spot = watch.ranges.find(at, len, 0);
+            let bytes = spot.and_then(|spot| watch.ranges.bytes(spot, batch, copy, len));
+            let full = bytes.and_then(|bytes| layout.frames.link(at, bytes));
+            // What was not expected has no place, and nothing is like it.
+            watch.links.push(Known { link: full.unwrap_or(link), node, spot: full.and(spot) });
+            match bytes {
+                Some(bytes) if has_headers => watch.headers.extend_from_slice(bytes),
+                _ if has_headers => watch.headers.resize(watch.headers.len() + len, 0xff),
+                _ => {}
             }
         }
         watch.volatile.clear();
@@ -575,29 +573,33 @@ fn top_of(watch: &Watch, kept: usize, base: NodeId) -> NodeId {
     kept.checked_sub(1).and_then(|last| watch.links.get(last)).map_or(base, |known| known.node)
 }
 
-/// Whether `caller`, which stands at `operation`, can have called `above`, which stands at `its`; `beyond` is
-/// that, or the frame above it if it is one of the interpreter's own.
-fn can_have_called(
-    caller: &Link,
+/// A frame and where it stands.
+struct Place {
+    link: Link,
     operation: Operation,
-    above: &Link,
-    its: Operation,
-    beyond: Option<&Link>,
-    is_tracing: bool,
-) -> bool {
-    let callee = Callee::of(&above.frame, its, &caller.frame);
-    if !is_tracing && !operation.fits(callee) {
-        return false;
-    }
-    let calling = caller.calling;
-    // A generator that `throw()` has passed by keeps its values saved, though C runs; and so does who lets
-    // go of an object as a call ends, whose destructor then runs.
-    let is_passed_by = operation == Operation::Yield;
-    let is_destructor = operation == Operation::Call
-        && callee == Callee::ThroughC
-        && beyond.is_some_and(|beyond| beyond.frame.kind == FrameKind::Function);
-    match calling.executes {
-        Some(executes) => executes,
-        None => is_passed_by || calling.fits(callee != Callee::ThroughC) || is_destructor,
+    /// It is one of the interpreter's own, which do nothing but call.
+    is_own: bool,
+}
+
+impl Place {
+    /// Whether this can have called `above`; `beyond` is that, or the frame above it if it is
+    /// one of the interpreter's own.
+    fn can_have_called(&self, above: &Place, beyond: Option<&Link>) -> bool {
+        if self.is_own {
+            return true;
+        }
+        let callee = Callee::of(&above.link.frame, above.operation, &self.link.frame);
+        if !self.operation.fits(callee) {
+            return false;
+        }
+        // A generator that `throw()` has passed by keeps its values saved, though C runs; and so does
+        // who lets go of an object as a call ends, whose destructor then runs.
+        let is_passed_by = self.operation == Operation::Yield;
+        let is_destructor = self.operation == Operation::Call
+            && callee == Callee::ThroughC
+            && beyond.is_some_and(|beyond| beyond.frame.kind == FrameKind::Function);
+        let calling = self.link.calling;
+        calling.executes != Some(false)
+            && (is_passed_by || is_destructor || calling.fits(callee != Callee::ThroughC))
     }
 }

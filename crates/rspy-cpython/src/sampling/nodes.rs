@@ -78,9 +78,16 @@ impl Nodes {
         let is_generator = frame.kind == FrameKind::Generator;
         let key = Key { parent, code: code.0, place: place(frame.position), class: 0, is_generator };
         match self.known.get(&key) {
+            // It may have been met where that was no reason not to believe it.
+            Some(node) if strict && self.is_outside(*node, parent) => Err(Unsound),
             Some(node) => Ok(*node),
             None => self.add(memory, layout, key, frame, code.1, strict),
         }
+    }
+
+    /// Whether `node`, called from `parent`, points outside its own code.
+    fn is_outside(&self, node: NodeId, parent: NodeId) -> bool {
+        node != parent && self.get(node).is_some_and(|node| node.offset.is_none())
     }
 
     #[cold]

@@ -87,15 +87,20 @@ impl Ranges {
         }
     }
 
-    /// How much of range `range` is the same in two readings, from its beginning on.
-    pub fn prefix(&self, range: usize, batch: &Batch, one: Reading, other: Reading) -> usize {
-        let Some((Range { len, .. }, _)) = self.list.get(range) else { return 0 };
-        let all = |reading| self.bytes(Spot { range, offset: 0 }, batch, reading, *len).unwrap_or_default();
-        let (one, other) = (all(one), all(other));
-        let blocks = one.chunks_exact(PREFIX_BLOCK).zip(other.chunks_exact(PREFIX_BLOCK));
-        let same = blocks.take_while(|(one, other)| one == other).count() * PREFIX_BLOCK;
-        let rest = one.iter().zip(other).skip(same);
-        same + rest.take_while(|(one, other)| one == other).count()
+    /// All of range `range` as it was read; nothing if it could not be.
+    pub fn all<'b>(&self, range: usize, batch: &'b Batch, reading: Reading) -> &'b [u8] {
+        let len = self.list.get(range).map_or(0, |(range, _)| range.len);
+        self.bytes(Spot { range, offset: 0 }, batch, reading, len).unwrap_or_default()
+    }
+
+    /// How many ranges there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// How long range `range` is, in bytes.
+    pub fn length(&self, range: usize) -> usize {
+        self.list.get(range).map_or(0, |(range, _)| range.len)
     }
 
     /// Asks for all of them, in the order of their ranks or backwards.
@@ -135,6 +140,14 @@ impl Ranges {
     pub fn at<'b>(&self, at: Address, batch: &'b Batch, reading: Reading, len: usize) -> Option<&'b [u8]> {
         self.bytes(self.find(at, len, 0)?, batch, reading, len)
     }
+}
+
+/// How much of two stretches is the same, from their beginnings on.
+pub(super) fn prefix(one: &[u8], other: &[u8]) -> usize {
+    let blocks = one.chunks_exact(PREFIX_BLOCK).zip(other.chunks_exact(PREFIX_BLOCK));
+    let same = blocks.take_while(|(one, other)| one == other).count() * PREFIX_BLOCK;
+    let rest = one.iter().zip(other).skip(same);
+    same + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// A place in one of several ranges.

@@ -11,7 +11,7 @@
 
 use rspy_process::{Address, Batch, Memory};
 
-use super::ranges::{Range, Reading, Spot};
+use super::ranges::{Range, Reading, Spot, prefix};
 use super::watch::{Asked, Known, Watch};
 use crate::frames::{FrameKind, Link, Loops, MAX_FRAMES};
 use crate::layout::{CurrentFrame, Frames, Layout};
@@ -42,6 +42,10 @@ pub(super) struct Path {
     pub is_tracing: bool,
     /// What was not expected, and was read afterwards.
     pub more: More,
+    /// How much of each range is the same in all copies, from its beginning on; and how much is also
+    /// what it was in the last sample (frames on a data stack).
+    same: Vec<usize>,
+    kept_up_to: Vec<usize>,
 }
 
 /// Stretches that were read afterwards.
@@ -141,6 +145,7 @@ impl<M: Memory> Walk<'_, M> {
         {
             self.watch.has_moved();
         }
+        self.compare(path);
         path.is_tracing = thread.tracing.and_then(|field| field.get(state)).unwrap_or(0) != 0;
         let followed = match thread.current_frame {
             CurrentFrame::Thread(field) => {
@@ -155,6 +160,38 @@ impl<M: Memory> Walk<'_, M> {
         followed.or_else(|why| self.base(top, path).ok_or(why))
     }
 
+    /// Finds out how far the copies of each range agree, with each other and with the last sample;
+    /// and keeps them for the next one.
+    fn compare(&mut self, path: &mut Path) {
+        let Walk { watch, asked, batch, layout, .. } = self;
+        path.same.clear();
+        path.kept_up_to.clear();
+        if let Frames::Object(_) = layout.frames {
+            return;
+        }
+        let Watch { ranges, last, .. } = &mut **watch;
+        let total = (0..ranges.len()).map(|range| ranges.length(range)).sum();
+        let is_known = last.len() == total;
+        last.resize(total, 0);
+        let mut start = 0;
+        for range in 0..ranges.len() {
+            let length = ranges.length(range);
+            let second = ranges.all(range, batch, asked.second);
+            let mut same = prefix(ranges.all(range, batch, asked.first), second);
+            if let Some(third) = asked.third {
+                same = same.min(prefix(second, ranges.all(range, batch, third)));
+            }
+            let before = last.get_mut(start..start + length).unwrap_or_default();
+            let kept = if is_known { prefix(before, second) } else { 0 };
+            if second.len() == before.len() {
+                before[kept..].copy_from_slice(&second[kept..]);
+            }
+            path.same.push(same);
+            path.kept_up_to.push(kept.min(same));
+            start += length;
+        }
+    }
+
     /// What is known of a stack whose innermost frame leads nowhere, as that of a generator does
     /// that has yielded since: those of the last sample's frames that are there still, up to
     /// one that lies on the data stack below its top, or that says it executes. Frames above are
@@ -163,7 +200,7 @@ impl<M: Memory> Walk<'_, M> {
         let len = self.layout.frames.len();
         let mut hint = 0;
         let links = &self.watch.links;
-        let there = (0..links.len()).take_while(|index| self.is_kept(*index, len, &mut hint)).count();
+        let there = (0..links.len()).take_while(|index| self.is_kept(*index, len, &mut hint, path)).count();
         let is_live = |known: &Known| match self.layout.frames {
             Frames::Object(_) => known.link.calling.executes == Some(true),
             Frames::Interpreter(_) => {
@@ -243,7 +280,7 @@ impl<M: Memory> Walk<'_, M> {
             let nearest = &links[eligible.saturating_sub(MAX_SEARCHED)..eligible];
             let found = nearest.iter().rposition(|known| known.link.frame.address == at);
             if let Some(index) = found.map(|index| index + eligible - nearest.len()) {
-                match (0..=index).rev().find(|below| !self.is_kept(*below, len, &mut hint)) {
+                match (0..=index).rev().find(|below| !self.is_kept(*below, len, &mut hint, path)) {
                     None => {
                         self.keep(index, above, path);
                         return Ok(());
@@ -264,8 +301,8 @@ impl<M: Memory> Walk<'_, M> {
                 }
             };
             let is_known = agrees
-                && self.is_sound(&link)
-                && above.is_none_or(|above| self.has_stood(&link, spot, above));
+                && (path.is_tracing || self.is_sound(&link))
+                && above.is_none_or(|above| has_stood(&link, spot, above, path));
             path.fresh.push(link);
             if !is_known {
                 path.unknown = path.fresh.len();
@@ -293,46 +330,22 @@ impl<M: Memory> Walk<'_, M> {
         Some((link, same(asked.first) && asked.third.is_none_or(same)))
     }
 
-    /// Whether the values of a frame, which lie between it and the one it called if both are
-    /// on the data stack, are the same in all copies: else it was called from
-    /// another place, or another time, than it looks.
-    fn has_stood(&self, link: &Link, spot: Option<Spot>, above: Spot) -> bool {
-        let (Some(own), FrameKind::Function) = (spot, link.frame.kind) else { return true };
-        if own.range != above.range || own.offset > above.offset {
-            return true;
-        }
-        let Walk { asked, batch, .. } = *self;
-        let ranges = &self.watch.ranges;
-        let between = |reading| ranges.bytes(own, batch, reading, above.offset - own.offset);
-        let second = between(asked.second);
-        between(asked.first) == second && asked.third.is_none_or(|third| between(third) == second)
-    }
-
     /// Takes over the last sample's frames up to `index`, as far as their values are what they were;
     /// `above` is the nearest frame above that lies on the data stack.
     fn keep(&self, index: usize, above: Option<Spot>, path: &mut Path) {
-        let Walk { asked, batch, layout, .. } = *self;
-        let len = layout.frames.len();
         let links = &self.watch.links;
-        let spot = |index: usize| {
-            links.get(index).and_then(|known| self.watch.ranges.find(known.link.frame.address, len, 0))
-        };
+        let spot = |index: usize| links.get(index).and_then(|known| known.spot);
         path.kept = index + 1;
         if let Some(above) = above
-            && !self.has_stood(&links[index].link, spot(index), above)
+            && !has_stood(&links[index].link, spot(index), above, path)
         {
             path.kept = index;
             path.unknown = path.fresh.len();
         }
         // Frames on the data stack lie one behind the other: where the copies begin to differ tells
         // which of them have stood.
-        let Some(top) = spot(index).filter(|_| matches!(layout.frames, Frames::Interpreter(_))) else {
-            return;
-        };
-        let ranges = &self.watch.ranges;
-        let same = ranges.prefix(top.range, batch, asked.first, asked.second);
-        let same =
-            asked.third.map_or(same, |third| same.min(ranges.prefix(top.range, batch, asked.second, third)));
+        let Some(top) = spot(index) else { return };
+        let Some(same) = path.same.get(top.range).copied() else { return };
         while path.kept > 1
             && let Some(Spot { range, offset }) = spot(path.kept - 1)
             && range == top.range
@@ -366,7 +379,12 @@ impl<M: Memory> Walk<'_, M> {
 
     /// Whether the last sample's frame `index` is there still, in both copies.
     #[inline]
-    fn is_kept(&self, index: usize, len: usize, hint: &mut usize) -> bool {
+    fn is_kept(&self, index: usize, len: usize, hint: &mut usize, path: &Path) -> bool {
+        if let Frames::Interpreter(_) = self.layout.frames {
+            let spot = self.watch.links.get(index).and_then(|known| known.spot);
+            let kept = |spot: Spot| path.kept_up_to.get(spot.range).is_some_and(|kept| spot.offset + len <= *kept);
+            return spot.is_some_and(kept);
+        }
         let (Some(known), Some(header)) =
             (self.watch.links.get(index), self.watch.headers.get(index * len..(index + 1) * len))
         else {
@@ -379,8 +397,6 @@ impl<M: Memory> Walk<'_, M> {
         is_same(self.asked.first)
             && is_same(self.asked.second)
             && self.asked.third.is_none_or(is_same)
-            && (known.link.frame.kind != FrameKind::Generator
-                || self.generator_runs(known.link.frame.address))
     }
 
     /// Whether the generator whose frame lies at `at` says in both copies that it runs.
@@ -426,6 +442,17 @@ impl<M: Memory> Walk<'_, M> {
         }
         is_read
     }
+}
+
+/// Whether the values of a frame, which lie between it and the one it called if both are
+/// on the data stack, are the same in all copies: else it was called from
+/// another place, or another time, than it looks.
+fn has_stood(link: &Link, spot: Option<Spot>, above: Spot, path: &Path) -> bool {
+    let (Some(own), FrameKind::Function) = (spot, link.frame.kind) else { return true };
+    if own.range != above.range || own.offset > above.offset {
+        return true;
+    }
+    path.same.get(own.range).is_some_and(|same| above.offset <= *same)
 }
 
 /// Whether two copies of a frame say the same of it: of the innermost all but how far it is.

@@ -5,7 +5,7 @@ use rspy_process::{Address, Batch, Memory};
 use rustc_hash::FxHashMap;
 
 use super::nodes::NodeId;
-use super::ranges::{Ranges, Reading};
+use super::ranges::{Ranges, Reading, Spot};
 use crate::code::{CodeCache, CodeId};
 use crate::frames::{FrameChain, FrameKind, Link, Position};
 use crate::interpreter::ThreadState;
@@ -45,8 +45,10 @@ pub struct Watch {
     pub(super) shim: Option<(Address, Position)>,
     /// The last sample, outermost first, as far as it was known.
     pub(super) links: Vec<Known>,
-    /// What `links` were read from, one behind the other.
+    /// What `links` were read from, one behind the other (frame objects).
     pub(super) headers: Vec<u8>,
+    /// All ranges as they were, one behind the other (frames on a data stack).
+    pub(super) last: Vec<u8>,
     /// The stack that `links` stand on.
     pub(super) base: NodeId,
     /// Code in `links` that has to be looked at in each sample.
@@ -64,6 +66,8 @@ pub struct Watch {
 pub(super) struct Known {
     pub link: Link,
     pub node: NodeId,
+    /// Where it is among the ranges, if it was expected.
+    pub spot: Option<Spot>,
 }
 
 /// A piece of the data stack.
@@ -114,6 +118,7 @@ impl Watch {
             shim: None,
             links: Vec::new(),
             headers: Vec::new(),
+            last: Vec::new(),
             base: NodeId::ROOT,
             volatile: Vec::new(),
             samples: 0,
@@ -256,6 +261,8 @@ impl Watch {
     /// Makes ranges of what is expected.
     fn arrange(&mut self, layout: &Layout) {
         self.has_grown = false;
+        self.last.clear();
+        self.links.iter_mut().for_each(|known| known.spot = None);
         let len = layout.frames.len();
         self.ranges.clear();
         // The oldest chunk first, then what lies elsewhere, from the outermost frame on.
