@@ -5,6 +5,9 @@
 //! or without `--` before them. Without it, options behind the program's name are
 //! rspy's own.
 
+// These comments are the help: `[cut]` is no link there.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
