@@ -36,8 +36,8 @@ mod wait;
 /// The sampling thread's part, for the tests and benches of it: no interface to build upon.
 #[doc(hidden)]
 pub mod sampling {
-    pub use crate::sampler::{Sampler, Wanted};
     pub use crate::sampler::Which;
+    pub use crate::sampler::{Sampler, Wanted};
     pub use crate::target::{Pausing, Target};
 }
 

@@ -13,6 +13,7 @@ use rspy_cpython::Attached;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::GilState;
+use rspy_cpython::layout::Frames;
 use rspy_cpython::layout::Layout;
 use rspy_cpython::sampling::{Asked, Heads, Node, NodeId, Sampled, StackEnd, Unwinder, Work};
 use rspy_process::stop::{StopError, StopStats, Tracer};
@@ -34,7 +35,7 @@ const PATIENT_STOP_LIMIT: Duration = Duration::from_millis(250);
 /// 2.7 hands the GIL on every hundred instructions: there, every second stop comes too late.
 const ROUNDS: usize = 24;
 /// How old what is known of threads and the scheduler may be where samples follow each other faster.
-const FRESH: Duration = Duration::from_micros(100);
+const FRESH: Duration = Duration::from_micros(200);
 /// How long samples are preliminary: until their code objects are looked at again.
 const SETTLE: Duration = Duration::from_millis(10);
 /// How many samples can be preliminary.
@@ -140,7 +141,12 @@ enum Ask {
 
 impl Sampler {
     /// Samples of `target` from `begun` on. `seed` decides what is left to chance.
-    pub fn new(target: Target, wanted: Wanted, begun: Instant, seed: u64) -> Sampler {
+    pub fn new(target: Target, mut wanted: Wanted, begun: Instant, seed: u64) -> Sampler {
+        // Which class a method is of is told by what it is bound to: only while that stands still.
+        let has_frame_objects = matches!(target.attached.layout.frames, Frames::Object(_));
+        if wanted.class_names && has_frame_objects && matches!(wanted.pausing, Pausing::Budget(_)) {
+            wanted.pausing = Pausing::Always;
+        }
         let limit = if wanted.pausing == Pausing::Always { PATIENT_STOP_LIMIT } else { STOP_LIMIT };
         let Target { process, attached, .. } = target;
         Sampler {
@@ -208,18 +214,16 @@ impl Sampler {
     }
 
     /// Takes a sample of each wanted thread, at the time `now`. Samples are preliminary until they
-    /// are [`settle`](Sampler::settle)d.
-    pub fn sample(&mut self, now: Instant) -> Result<(), ReadError> {
+    /// are [`settle`](Sampler::settle)d. Answers about what time it is then.
+    pub fn sample(&mut self, now: Instant) -> Result<Instant, ReadError> {
         self.counts.passes += 1;
         let is_late = self.serve_late();
         let stops = self.budget.decide(now) && !is_late;
         if stops || self.refreshed.is_none_or(|refreshed| now - refreshed >= FRESH) {
             self.refresh(now)?;
         }
-        if !(stops && self.stopped(now)?) {
-            self.unstopped(now)?;
-        }
-        Ok(())
+        let stopped = if stops { self.stopped(now)? } else { None };
+        Ok(stopped.unwrap_or_else(|| self.unstopped(now)))
     }
 
     /// Finds out which threads there are and what they do.
@@ -250,18 +254,20 @@ impl Sampler {
         Ok(())
     }
 
-    /// A pass in which all that may run bytecode stands still; false if there is nothing to stop.
-    fn stopped(&mut self, now: Instant) -> Result<bool, ReadError> {
+    /// A pass in which all that may run bytecode stands still, and when it was over; none if there
+    /// is nothing to stop.
+    fn stopped(&mut self, now: Instant) -> Result<Option<Instant>, ReadError> {
+        let mut ended = now;
         for round in 1..=ROUNDS {
             self.tids.clear();
             self.roster.may_run(&self.gil, &mut self.tids);
             if self.tids.is_empty() {
-                return Ok(false);
+                return Ok(None);
             }
             let before = self.tracer.stats();
             let is_sound = self.stopped_once(round == ROUNDS);
             let after = self.tracer.stats();
-            let ended = Instant::now();
+            ended = Instant::now();
             self.budget.spend(after.total - before.total, ended);
             if after.refused > before.refused {
                 self.budget.refused(ended);
@@ -273,7 +279,7 @@ impl Sampler {
             self.refresh(ended)?;
         }
         self.collect(now);
-        Ok(true)
+        Ok(Some(ended))
     }
 
     /// Stops, reads, lets go. Answers whether everything stood still and made sense.
@@ -339,8 +345,9 @@ impl Sampler {
         is_sound || late
     }
 
-    /// A pass that stops nothing.
-    fn unstopped(&mut self, now: Instant) -> Result<(), ReadError> {
+    /// A pass that stops nothing. Answers about what time it is then.
+    fn unstopped(&mut self, now: Instant) -> Instant {
+        let mut end = now;
         let Sampler { process, attached, unwinder, roster, heads, batch, asked, results, .. } = self;
         let memory = process.memory();
         let layout = &attached.layout;
@@ -356,10 +363,11 @@ impl Sampler {
         if !batch.is_empty() {
             let start = Instant::now();
             memory.read_many(batch);
-            if !self.usual.is_usual(start.elapsed(), batch.len(), batch.size()) {
+            end = Instant::now();
+            if !self.usual.is_usual(end - start, batch.len(), batch.size()) {
                 // rspy lost its CPU in the middle of it: the copies are too far apart.
                 self.counts.preempted += 1;
-                return Ok(());
+                return end;
             }
         }
         if let Some(words) = words {
@@ -379,7 +387,7 @@ impl Sampler {
             });
         }
         self.collect(now);
-        Ok(())
+        end
     }
 
     /// Turns the results of a pass into samples.

@@ -94,13 +94,15 @@ pub fn sample(
     let mut search = Search::new(pid, plan.wanted.pausing);
     let mut names = Names::new(start);
     let mut missed = 0;
+    // Asking for the time costs as much as some frames: it is asked for once a sample.
+    let mut now = start;
     let end = 'samples: loop {
-        let tick = clock.next(Instant::now());
+        let tick = clock.next(now);
         let until = limit.map_or(tick.due, |limit| limit.min(tick.due));
         loop {
             let is_late = sampler.serve_late();
             let next = if is_late { until.min(Instant::now() + LATE) } else { until };
-            match pacer.wait(next, signals) {
+            match pacer.wait(next, &mut now, signals) {
                 Woken::Due if next < until => {}
                 Woken::Due => break,
                 Woken::Exited => break 'samples End::Exited,
@@ -116,9 +118,11 @@ pub fn sample(
             missed += 1;
             continue;
         }
-        let now = Instant::now();
         match sampler.sample(now) {
-            Ok(()) => settle(&mut sampler, &mut queue, now, false),
+            Ok(end) => {
+                now = end;
+                settle(&mut sampler, &mut queue, now, false);
+            }
             // An exiting process loses its memory a little before it counts as exited.
             Err(ReadError::Gone) => break End::Exited,
             Err(error) => {

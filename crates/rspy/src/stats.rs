@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use rspy_profile::{Lost, LostReason};
+use rspy_profile::Lost;
 
 use crate::costs::Spent;
 use crate::progress::grouped;

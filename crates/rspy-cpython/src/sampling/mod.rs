@@ -455,7 +455,9 @@ impl Unwinder {
         if kept == watch.links.len() && self.news.is_empty() {
             return;
         }
+        let had_volatile = !watch.volatile.is_empty();
         watch.links.truncate(kept);
+        let news_from = watch.links.len();
         watch.headers.truncate(kept * len);
         let has_headers = matches!(layout.frames, Frames::Object(_));
         for (link, node) in self.news.drain(..) {
@@ -471,18 +473,25 @@ impl Unwinder {
                 _ => {}
             }
         }
+        if !had_volatile && !self.has_volatile(&watch.links[news_from..]) {
+            return;
+        }
         watch.volatile.clear();
-        let links = &watch.links;
-        let volatile =
-            links.iter().filter(|known| known.link.frame.kind != FrameKind::Shim).filter_map(|known| {
-                let id = self.codes.occupant(known.link.frame.code)?;
-                self.codes.is_volatile(id).then_some(id)
-            });
-        for id in volatile {
-            if !watch.volatile.contains(&id) {
+        for known in watch.links.iter().filter(|known| known.link.frame.kind != FrameKind::Shim) {
+            if let Some(id) = self.codes.occupant(known.link.frame.code)
+                && self.codes.is_volatile(id)
+                && !watch.volatile.contains(&id)
+            {
                 watch.volatile.push(id);
             }
         }
+    }
+
+    /// Whether code in `links` has to be looked at in each sample.
+    fn has_volatile(&self, links: &[Known]) -> bool {
+        links.iter().filter(|known| known.link.frame.kind != FrameKind::Shim).any(|known| {
+            self.codes.occupant(known.link.frame.code).is_some_and(|id| self.codes.is_volatile(id))
+        })
     }
 
     /// Looks at the code objects of `stacks` again. Answers those that were given away

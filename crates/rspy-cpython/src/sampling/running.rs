@@ -382,7 +382,8 @@ impl<M: Memory> Walk<'_, M> {
     fn is_kept(&self, index: usize, len: usize, hint: &mut usize, path: &Path) -> bool {
         if let Frames::Interpreter(_) = self.layout.frames {
             let spot = self.watch.links.get(index).and_then(|known| known.spot);
-            let kept = |spot: Spot| path.kept_up_to.get(spot.range).is_some_and(|kept| spot.offset + len <= *kept);
+            let kept =
+                |spot: Spot| path.kept_up_to.get(spot.range).is_some_and(|kept| spot.offset + len <= *kept);
             return spot.is_some_and(kept);
         }
         let (Some(known), Some(header)) =
@@ -394,9 +395,7 @@ impl<M: Memory> Walk<'_, M> {
         *hint = spot.range;
         let ranges = &self.watch.ranges;
         let is_same = |reading| ranges.bytes(spot, self.batch, reading, len) == Some(header);
-        is_same(self.asked.first)
-            && is_same(self.asked.second)
-            && self.asked.third.is_none_or(is_same)
+        is_same(self.asked.first) && is_same(self.asked.second) && self.asked.third.is_none_or(is_same)
     }
 
     /// Whether the generator whose frame lies at `at` says in both copies that it runs.

@@ -12,7 +12,7 @@ use crate::interpreter::ThreadState;
 use crate::layout::{CurrentFrame, Frames, GeneratorState, InterpreterFrame, Layout};
 
 /// How much is read beyond the top of the data stack, in bytes: a few frames more.
-const SLACK: u64 = 512;
+const SLACK: u64 = 384;
 /// Most that is expected of one stack, in bytes.
 const MAX_EXPECTED: u64 = 8 << 20;
 /// Most chunks of one data stack that are followed.
