@@ -86,6 +86,8 @@ fn line(out: &mut Formatter<'_>, subject: &str, text: impl Display) -> fmt::Resu
 
 #[cfg(test)]
 mod tests {
+    use rspy_profile::LostReason;
+
     use std::time::Duration;
 
     use rspy_cpython::sampling::Work;

@@ -365,7 +365,7 @@ mod tests {
             is_entry: true,
         };
         let link = Link { frame, previous: Address::NULL, calling: crate::frames::Calling::UNKNOWN };
-        watch.links.push(Known { link, node: NodeId::ROOT });
+        watch.links.push(Known { link, node: NodeId::ROOT, spot: None });
     }
 
     fn turns(watch: &mut Watch, turns: u32) {
