@@ -16,6 +16,8 @@ const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(8);
 /// What a stop is taken to cost until one was measured.
 const GUESS: Duration = Duration::from_micros(30);
+/// Samples until the rate is known.
+const LEARNING: u32 = 16;
 /// How much may be spent ahead of time: so much of the budget of a second.
 const CREDIT: f64 = 0.2;
 
@@ -27,8 +29,9 @@ pub struct Budget {
     spent: Duration,
     /// What one costs, lately.
     usual: f64,
-    /// The time from one sample to the next, lately, in seconds.
+    /// The time from one sample to the next, lately, in seconds, and how many samples tell of it.
     period: f64,
+    samples: u32,
     last: Instant,
     resting: Option<Instant>,
     rest: Duration,
@@ -45,6 +48,7 @@ impl Budget {
             spent: Duration::ZERO,
             usual: GUESS.as_secs_f64(),
             period: 0.0,
+            samples: 0,
             last: now,
             resting: None,
             rest: FIRST_REST,
@@ -62,9 +66,8 @@ impl Budget {
         };
         let since = now.saturating_duration_since(self.last).as_secs_f64();
         self.last = now;
-        // The first sample tells nothing of the rate.
-        self.period =
-            if self.period == 0.0 { since.max(1e-6) } else { self.period + (since - self.period) / 16.0 };
+        self.samples = self.samples.saturating_add(1);
+        self.period += (since - self.period) / f64::from(self.samples.min(16));
         // The coin is thrown in any case, so that it does not depend on what came before.
         let coin = self.coin();
         if self.resting.is_some_and(|until| now < until) {
@@ -72,7 +75,8 @@ impl Budget {
         }
         let allowed = share * (now.saturating_duration_since(self.start).as_secs_f64() + CREDIT);
         let has_means = self.spent.as_secs_f64() + self.usual <= allowed;
-        has_means && coin < share * self.period / self.usual.max(1e-9)
+        // The first samples tell nothing of the rate; there is credit for them.
+        has_means && (self.samples <= LEARNING || coin < share * self.period / self.usual.max(1e-9))
     }
 
     /// Accounts for a stop that lasted `time`, up to `now`.

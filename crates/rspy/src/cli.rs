@@ -192,8 +192,8 @@ pub struct Record {
     #[arg(long)]
     pub columns: bool,
 
-    /// Show the classes of methods up to Python 3.10, by what `self` or `cls` is bound to; from 3.11 on they
-    /// are shown in any case
+    /// Show the classes of methods up to Python 3.10, by what `self` or `cls` is bound to, for which every
+    /// sample is stopped; from 3.11 on they are shown in any case
     #[arg(long)]
     pub class_names: bool,
 }

@@ -41,7 +41,7 @@ const SUBJECT: usize = 10;
 impl Display for Stats<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Summary { stops, counts, usage, work, .. } = *self.summary;
-        line(out, "rspy", &self.spent)?;
+        line(out, "itself", &self.spent)?;
         if self.samples > 0 {
             let per_sample = |all: f64| all / self.samples as f64;
             let cpu = per_sample(self.spent.cpu.as_secs_f64() * 1e6);
@@ -137,7 +137,7 @@ mod tests {
         lost.add(LostReason::Dropped, 1);
         let stats = Stats { summary: &summary(1), spent: spent(1), samples: 5_000, cut: 7, lost: &lost };
         let expected = "\
-rspy      0.05 s of CPU, 1.0 % of one; 10.2 MB of memory at most
+itself    0.05 s of CPU, 1.0 % of one; 10.2 MB of memory at most
 a sample  10.0 µs of CPU; 1.20 system calls to read 800 bytes
 samples   5,000 in 5,000 passes over the threads
           40 took a second read, 1 with nothing known
@@ -148,7 +148,7 @@ cut       7
 lost      5
           1 memory unreadable
           3 inconsistent stack
-          1 recorded too slowly: the queue was full
+          1 recorded too slowly
 missed    10 deadlines passed, 2 reads interrupted
 code      1 refuted: the object had become another";
         assert_eq!(stats.to_string(), expected);

@@ -99,14 +99,12 @@ impl Pacer {
     }
 
     /// As [`wait`], but for signals and exits of the last millisecond, which may be found
-    /// by the next call. `now` is about the time, and is the time when it was over.
+    /// by the next call. `now` becomes the time when it was over.
     pub fn wait(&mut self, due: Instant, now: &mut Instant, signals: &Signals) -> Woken {
         if signals.has_waiting() {
             return Woken::Signalled;
         }
-        if due > *now {
-            *now = Instant::now();
-        }
+        *now = Instant::now();
         loop {
             let left = due.saturating_duration_since(*now);
             let sleep = left.saturating_sub(self.margin);
