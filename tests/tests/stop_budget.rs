@@ -66,8 +66,9 @@ fn summary_form(interpreter: &Interpreter) -> Outcome {
     let (_, output) = Recording::of(target.pid, &["--duration", "1"])?.finish()?;
     let line = output.summary_line()?;
     // What happens seldom is said after that.
-    let is_kept =
-        form(line).strip_prefix(&promised).is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
+    let is_kept = form(line)
+        .strip_prefix(&promised)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([',', ';']));
     if is_kept { Ok(()) } else { Err(format!("the summary should be like {promised:?}: {line:?}").into()) }
 }
 

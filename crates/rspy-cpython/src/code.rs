@@ -134,7 +134,7 @@ struct Known {
 
 /// A code object that was there still so often stays for longer: code that is made for the
 /// moment does not get as old.
-const TRUSTED: u32 = 5;
+const TRUSTED: u32 = 20;
 
 /// Who was last met at an address.
 #[derive(Copy, Clone)]

@@ -27,8 +27,6 @@ const LOOK: Duration = Duration::from_millis(100);
 pub enum News {
     /// The next thread.
     Thread {
-        /// Its number.
-        number: u32,
         /// The kernel's id.
         os_id: Option<u32>,
         /// What `threading.get_ident()` returns.
@@ -54,7 +52,7 @@ pub struct Queue {
     thread: Thread,
     nodes: usize,
     codes: usize,
-    threads: u32,
+    threads: usize,
     pushed: u64,
     dropped: u64,
 }
@@ -73,14 +71,10 @@ impl Queue {
 
     /// Tells what the samples of `sampler` refer to that was not told yet. Before them.
     pub fn introduce(&mut self, sampler: &Sampler) {
-        if sampler.threads_met() != self.threads {
-            for (number, os_id, python_id) in sampler.threads() {
-                if number >= self.threads {
-                    self.tell(News::Thread { number, os_id, python_id });
-                }
-            }
-            self.threads = sampler.threads_met();
+        for (os_id, python_id) in sampler.threads_since(self.threads) {
+            self.tell(News::Thread { os_id: *os_id, python_id: *python_id });
         }
+        self.threads = sampler.threads_met();
         let nodes = sampler.nodes_since(self.nodes);
         if nodes.is_empty() {
             return;
@@ -208,20 +202,20 @@ mod tests {
         (Queue::start(recorder(), show).expect("a thread"), said, let_go)
     }
 
-    fn thread(number: u32, python_id: u64) -> News {
-        News::Thread { number, os_id: None, python_id }
+    fn thread(python_id: u64) -> News {
+        News::Thread { os_id: None, python_id }
     }
 
     fn sample(thread: u32) -> Taken {
         let known = Known::Whole;
-        Taken { at: 0, thread, stack: NodeId::ROOT, known, active: Some(true), owns_gil: None }
+        Taken { at: 0, thread, stack: NodeId::ROOT, known, stood: true, active: Some(true), owns_gil: None }
     }
 
     #[test]
     fn what_does_not_fit_is_counted_and_dropped() {
         let (mut queue, said, let_go) = start();
         said.recv().expect("it has begun");
-        queue.tell(thread(0, 1));
+        queue.tell(thread(1));
         for _ in 0..CAPACITY + 10 {
             queue.push(sample(0));
         }
@@ -234,7 +228,7 @@ mod tests {
     fn samples_find_what_they_refer_to() {
         let mut queue = Queue::start(recorder(), |_| {}).expect("a thread");
         for number in 0..2_000 {
-            queue.tell(thread(number, number.into()));
+            queue.tell(thread(number.into()));
             queue.push(sample(number));
             queue.thread.unpark();
         }
@@ -249,7 +243,7 @@ mod tests {
         let (mut queue, said, let_go) = start();
         said.recv().expect("it has begun");
         for python_id in [1, 2, 3] {
-            queue.tell(thread(0, python_id));
+            queue.tell(thread(python_id));
             queue.push(sample(0));
             queue.renew();
         }

@@ -31,6 +31,7 @@ pub struct Recorder {
     partial: HashMap<(NodeId, Known), StackId>,
     /// By number of the thread.
     threads: Vec<ThreadId>,
+    known_threads: HashMap<(Option<u32>, u64), ThreadId>,
     samples: u64,
     cut: u64,
 }
@@ -47,6 +48,7 @@ impl Recorder {
             nodes: Vec::new(),
             partial: HashMap::new(),
             threads: Vec::new(),
+            known_threads: HashMap::new(),
             samples: 0,
             cut: 0,
         }
@@ -55,7 +57,7 @@ impl Recorder {
     /// Takes note of what samples will refer to.
     pub fn learn(&mut self, news: News) {
         match news {
-            News::Thread { number, os_id, python_id } => self.meet(number, os_id, python_id),
+            News::Thread { os_id, python_id } => self.meet(os_id, python_id),
             News::Code(info) => self.codes.push(info),
             News::Node(node) => self.grow(&node),
             News::Names(names) => self.name_threads(&names),
@@ -118,23 +120,12 @@ impl Recorder {
         self.profile
     }
 
-    fn meet(&mut self, number: u32, os_id: Option<u32>, python_id: u64) {
+    fn meet(&mut self, os_id: Option<u32>, python_id: u64) {
         // A thread that is listed anew, or whose process runs another Python now, is the same.
-        let known = self
-            .profile
-            .threads
-            .iter()
-            .find(|(_, thread)| thread.os_id == os_id && thread.python_id == Some(python_id));
-        let id = match known {
-            Some((id, _)) => id,
-            None => self.profile.threads.add(Thread {
-                process: self.process.pid(),
-                os_id,
-                python_id: Some(python_id),
-                name: None,
-            }),
-        };
-        debug_assert_eq!(self.threads.len(), number as usize);
+        let (profile, process) = (&mut self.profile, self.process.pid());
+        let id = *self.known_threads.entry((os_id, python_id)).or_insert_with(|| {
+            profile.threads.add(Thread { process, os_id, python_id: Some(python_id), name: None })
+        });
         self.threads.push(id);
     }
 

@@ -64,6 +64,11 @@ impl Member {
         }
     }
 
+    /// Whether its thread is there still.
+    pub fn is_alive(&self) -> bool {
+        self.stat.as_ref().is_some_and(|stat| stat.run_state() != RunState::Dead)
+    }
+
     /// Whether it slept when the scheduler was asked.
     pub fn sleeps(&self) -> bool {
         self.run_state == Some(RunState::Sleeping)
@@ -87,7 +92,8 @@ impl Member {
 pub struct Roster {
     /// Those of the oldest interpreter first.
     pub members: Vec<Member>,
-    numbered: u32,
+    /// All that were ever in it, by number: kernel id and `threading.get_ident()`.
+    met: Vec<(Option<u32>, u64)>,
 }
 
 impl Roster {
@@ -97,7 +103,7 @@ impl Roster {
         let states = threads_steadily(attached, process)?;
         let ids = attached.kernel_ids(process, process.memory(), &states);
         let mut known: Vec<Option<Member>> = self.members.drain(..).map(Some).collect();
-        let before = self.numbered;
+        let before = self.met.len();
         for (state, os_id) in states.into_iter().zip(ids) {
             let same = known.iter_mut().find(|member| {
                 member
@@ -110,14 +116,14 @@ impl Roster {
                     member
                 }
                 None => {
-                    self.numbered += 1;
-                    Member::new(process, state, os_id, self.numbered - 1)
+                    self.met.push((os_id, state.thread_id));
+                    Member::new(process, state, os_id, self.met.len() as u32 - 1)
                 }
             };
             self.members.push(member);
         }
         self.relate();
-        Ok(self.numbered != before)
+        Ok(self.met.len() != before)
     }
 
     /// Finds out who shares a kernel thread with whom.
@@ -144,8 +150,14 @@ impl Roster {
     }
 
     /// How many threads were met.
-    pub fn numbered(&self) -> u32 {
-        self.numbered
+    pub fn numbered(&self) -> usize {
+        self.met.len()
+    }
+
+    /// The threads met after the first `count`, those that have ended since as well: kernel ids and
+    /// `threading.get_ident()`.
+    pub fn met_since(&self, count: usize) -> &[(Option<u32>, u64)] {
+        self.met.get(count..).unwrap_or_default()
     }
 
     /// Finds out which of the threads on a CPU may run bytecode, where there is no GIL.

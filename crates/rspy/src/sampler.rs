@@ -37,7 +37,7 @@ const ROUNDS: usize = 24;
 /// How old what is known of threads and the scheduler may be where samples follow each other faster.
 const FRESH: Duration = Duration::from_micros(200);
 /// How long samples are preliminary: until their code objects are looked at again.
-const SETTLE: Duration = Duration::from_millis(10);
+const SETTLE: Duration = Duration::from_millis(2);
 /// How many samples can be preliminary.
 const PENDING: usize = 4096;
 
@@ -67,6 +67,8 @@ pub struct Taken {
     pub stack: NodeId,
     /// How much of that is known.
     pub known: Known,
+    /// The thread stood still while it was read.
+    pub stood: bool,
     /// On a CPU or waiting for one; `None` if it could not be known.
     pub active: Option<bool>,
     /// Holds the GIL of its interpreter; `None` where that was not asked for or is not known.
@@ -192,14 +194,14 @@ impl Sampler {
         self.tracer.has_late()
     }
 
-    /// The threads met so far: their numbers, kernel ids and `threading.get_ident()`.
-    pub fn threads(&self) -> impl Iterator<Item = (u32, Option<u32>, u64)> {
-        let members = self.roster.members.iter();
-        members.map(|member| (member.number, member.os_id, member.watch.state.thread_id))
+    /// The threads met after the first `count`, in the order of their numbers: kernel ids and
+    /// `threading.get_ident()`.
+    pub fn threads_since(&self, count: usize) -> &[(Option<u32>, u64)] {
+        self.roster.met_since(count)
     }
 
     /// How many threads were met.
-    pub fn threads_met(&self) -> u32 {
+    pub fn threads_met(&self) -> usize {
         self.roster.numbered()
     }
 
@@ -420,6 +422,7 @@ impl Sampler {
                 thread: member.number,
                 stack: sampled.stack,
                 known,
+                stood: matches!(self.asked.get(index), Some(Ask::Standing(_) | Ask::Rest(_))),
                 active: member.run_state.map(|state| state == RunState::Running),
                 owns_gil: match &self.gil {
                     GilState::Held { holders, .. } if self.wanted.gil => {
@@ -452,14 +455,15 @@ impl Sampler {
                 true => unwinder.review(&mut member.watch),
                 false => unwinder.forget(&mut member.watch),
             }
-            if !unwinder.check_root(memory, &attached.layout, &mut member.watch) {
+            // The root of a thread that has ended may be anything.
+            if !unwinder.check_root(memory, &attached.layout, &mut member.watch) && member.is_alive() {
                 lost_roots.push(member.number);
             }
         }
         counts.refuted += refuted.len() as u64;
         for taken in pending.iter() {
             let is_doubtful = !refuted.is_empty() && unwinder.has_code(taken.stack, &refuted)
-                || lost_roots.contains(&taken.thread);
+                || !taken.stood && lost_roots.contains(&taken.thread);
             take(taken, !is_doubtful);
         }
         pending.clear();

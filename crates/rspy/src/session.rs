@@ -184,7 +184,7 @@ fn settle(sampler: &mut Sampler, queue: &mut Queue, now: Instant, force: bool) {
 struct Names {
     next: Instant,
     pause: Duration,
-    known: u32,
+    known: usize,
 }
 
 impl Names {

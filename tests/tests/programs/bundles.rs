@@ -33,7 +33,7 @@ pub fn compileall(interpreter: &Interpreter) -> Outcome {
     }
     let (python, sample) = (interpreter.path.display().to_string(), folder.path().display().to_string());
     let (profile, output) =
-        Recording::start(&["--", &python, "-m", "compileall", "-q", &sample])?.finish()?;
+        Recording::start(&["--blocking", "--", &python, "-m", "compileall", "-q", &sample])?.finish()?;
     is_sound(&profile, &output)?;
     let compile = library.join("py_compile.py");
     let place = Place::at("compile", &compile, |line| line.contains("code = loader.source_to_code("))?;
@@ -118,7 +118,7 @@ pub fn pyinstaller(interpreter: &Interpreter) -> Outcome {
 
 /// Records packed.py, started as `command`, until it ends by itself.
 fn record_to_the_end(command: &[&str]) -> Outcome {
-    let (profile, output) = Recording::start(command)?.finish()?;
+    let (profile, output) = Recording::start(&[&["--blocking"], command].concat())?.finish()?;
     is_sound(&profile, &output)?;
     is_mostly(&profile, &Place::marked("compute", "packed.py", "computes")?, 0.6)?;
     if output.stdout.contains(COMPUTED) { Ok(()) } else { Err(format!("{output:?}").into()) }

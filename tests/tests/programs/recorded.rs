@@ -10,7 +10,8 @@ const FEWEST: u64 = 20;
 
 /// Records the process `pid` for two seconds; nothing may be lost.
 pub fn record(pid: u32, arguments: &[&str]) -> Outcome<Profile> {
-    let common = ["--duration", "2", "--rate", "100"];
+    // Where every test has a processor of its own, the default stops as often; here it may have to rest.
+    let common = ["--duration", "2", "--rate", "100", "--blocking"];
     let (profile, output) = Recording::of(pid, &[&common, arguments].concat())?.finish()?;
     is_sound(&profile, &output)?;
     Ok(profile)

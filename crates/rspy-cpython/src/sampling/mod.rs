@@ -96,6 +96,8 @@ pub struct Unwinder {
     visit: u32,
     in_use: Vec<CodeId>,
     trusted: Vec<CodeId>,
+    /// Code of a sample that is to be looked at before it is believed.
+    doubted: Vec<CodeId>,
     refuted: Vec<CodeId>,
 }
 
@@ -289,27 +291,46 @@ impl Unwinder {
         // Code that is new is read before the frames are looked at once more: if
         // they are the same then, they have kept it alive.
         let mut is_unsure = !path.more.is_empty();
+        self.doubted.clear();
         for link in &path.fresh[path.unknown..] {
             if link.frame.kind == FrameKind::Shim {
                 continue;
             }
-            let is_sure = match self.codes.occupant(link.frame.code) {
-                Some(id) => !self.codes.is_volatile(id) || self.is_read(layout, watch, id, asked, batch),
-                None => false,
-            };
-            if !is_sure {
-                is_unsure = true;
-                // What cannot be read shows below, as a frame without code.
-                let _ = self.codes.meet(memory, layout, link.frame.code);
+            match self.codes.occupant(link.frame.code) {
+                Some(id) if !self.codes.is_volatile(id) => {}
+                Some(id) if self.is_read(layout, watch, id, asked, batch) => {}
+                Some(id) => {
+                    if !self.doubted.contains(&id) {
+                        self.doubted.push(id);
+                    }
+                }
+                None => {
+                    is_unsure = true;
+                    // What cannot be read shows below, as a frame without code.
+                    let _ = self.codes.meet(memory, layout, link.frame.code);
+                }
             }
         }
-        if is_unsure {
+        if is_unsure || !self.doubted.is_empty() {
             self.work.surprises += 1;
             let mut again = mem::take(&mut self.again);
             again.clear();
+            for id in &self.doubted {
+                self.codes.ask(layout, *id, &mut again);
+            }
             let more = path.more.ask(&mut again);
             let third = watch.ranges.ask(&mut again, true);
             memory.read_many(&mut again);
+            let mut at = 0;
+            let mut doubted = mem::take(&mut self.doubted);
+            for id in doubted.drain(..) {
+                let (is_same, next) = self.codes.is_same(layout, id, &again, at);
+                at = next;
+                if !is_same {
+                    self.give_up(memory, layout, id, path);
+                }
+            }
+            self.doubted = doubted;
             confirm(layout, watch, path, &again, third, more);
             self.again = again;
         }
@@ -323,6 +344,14 @@ impl Unwinder {
         let is_cut = path.is_cut || unknown;
         self.remember(layout, watch, path.kept, asked.second, batch, base);
         Sampled { stack, end: if is_cut { StackEnd::Cut } else { StackEnd::Whole } }
+    }
+
+    /// Frames of `path` with the code `id`, which is another one by now, are not known, nor are those above.
+    fn give_up(&mut self, memory: &impl Memory, layout: &Layout, id: CodeId, path: &mut Path) {
+        let address = self.codes.address(id);
+        let last = path.fresh.iter().rposition(|link| link.frame.code == address);
+        path.unknown = path.unknown.max(last.map_or(0, |last| last + 1));
+        let _ = self.codes.meet(memory, layout, address);
     }
 
     /// Makes nodes of the frames of `path` that are known, from the outermost on, as far as each can have
