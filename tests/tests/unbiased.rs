@@ -126,25 +126,25 @@ fn alternating(
     if (seen - share).abs() <= tolerance { Ok(profile) } else { Err(said.into()) }
 }
 
-fn calls(interpreter: &Interpreter, arguments: &[&str]) -> Outcome {
-    alternating(interpreter, "calls", arguments, ("steady_calls", "moving_calls")).map(drop)
+fn calls(interpreter: &Interpreter, mode: &str, arguments: &[&str]) -> Outcome {
+    alternating(interpreter, mode, arguments, ("steady_calls", "moving_calls")).map(drop)
 }
 
 fn calls_default(interpreter: &Interpreter) -> Outcome {
-    calls(interpreter, &["--rate", "1000"])
+    calls(interpreter, "calls", &["--rate", "1000"])
 }
 
 /// Nearly all of these are beyond the stop budget.
 fn calls_fast(interpreter: &Interpreter) -> Outcome {
-    calls(interpreter, &["--rate", "10000"])
+    calls(interpreter, "slow-calls", &["--rate", "10000"])
 }
 
 fn calls_blocking(interpreter: &Interpreter) -> Outcome {
-    calls(interpreter, &["--blocking", "--rate", "10000"])
+    calls(interpreter, "calls", &["--blocking", "--rate", "10000"])
 }
 
 fn calls_nonblocking(interpreter: &Interpreter) -> Outcome {
-    calls(interpreter, &["--nonblocking", "--rate", "10000"])
+    calls(interpreter, "slow-calls", &["--nonblocking", "--rate", "10000"])
 }
 
 /// The frames of generators are no part of the stack of frames, and are found all the same.
