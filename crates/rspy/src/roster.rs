@@ -248,7 +248,8 @@ mod tests {
             };
             Member::new(&process, state, *os_id, number as u32)
         };
-        let mut roster = Roster { members: threads.iter().enumerate().map(member).collect(), numbered: 0 };
+        let mut roster =
+            Roster { members: threads.iter().enumerate().map(member).collect(), met: Vec::new() };
         roster.relate();
         roster
     }
