@@ -216,8 +216,8 @@ fn is_same(one: &ThreadState, other: &ThreadState) -> bool {
     what(one) == what(other)
 }
 
-/// A list that changes while it is read shows as a fault: it is read again.
-fn threads_steadily(attached: &Attached, process: &Process) -> Result<Vec<ThreadState>, ReadError> {
+/// All thread states. A list that changes while it is read shows as a fault: it is read again.
+pub fn threads_steadily(attached: &Attached, process: &Process) -> Result<Vec<ThreadState>, ReadError> {
     let mut outcome = attached.threads(process.memory());
     for _ in 0..8 {
         match outcome {

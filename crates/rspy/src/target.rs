@@ -17,6 +17,7 @@ use rspy_process::threads::{RunState, ThreadStat};
 use rspy_process::{Limited, LiveMemory, Process, ReadError};
 
 use crate::reader::{Consistency, Reader};
+use crate::roster::threads_steadily;
 
 /// How long a stop waits for a thread. A running thread stops within microseconds;
 /// one that is ready to run but waits for a CPU when it gets one, and loses nothing
@@ -267,18 +268,6 @@ fn see_again(attached: &Attached, process: &Process, before: &[Seen]) -> Result<
         Seen { state, os_id, run_state }
     });
     Ok(seen.collect())
-}
-
-/// A list that changes while it is read shows as a fault: it is read again.
-fn threads_steadily(attached: &Attached, process: &Process) -> Result<Vec<ThreadState>, ReadError> {
-    let mut outcome = attached.threads(process.memory());
-    for _ in 0..8 {
-        match outcome {
-            Err(ReadError::Fault { .. }) => outcome = attached.threads(process.memory()),
-            _ => break,
-        }
-    }
-    outcome
 }
 
 fn run_state(pid: u32, tid: u32, stats: &mut HashMap<u32, ThreadStat>) -> Option<RunState> {
