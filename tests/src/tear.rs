@@ -42,6 +42,8 @@ pub struct Verdict {
     pub whole: u64,
     /// Samples whose innermost frames are said to be unknown, the rest legal.
     pub cut: u64,
+    /// Those of them of which no frame is known.
+    pub bare: u64,
     /// Samples whose stack, or whose root, is said to be unknown.
     pub lost: u64,
     /// Samples that cannot have been, each stack with what is wrong and how often it came.
@@ -89,7 +91,10 @@ impl Law {
                 continue;
             }
             match self.judge_stack(stack, &mut verdict.seen) {
-                Ok(()) if stack[0].name == CUT => verdict.cut += count,
+                Ok(()) if stack[0].name == CUT => {
+                    verdict.cut += count;
+                    verdict.bare += if stack.len() == 1 { *count } else { 0 };
+                }
                 Ok(()) => verdict.whole += count,
                 Err(reason) => verdict.illegal.push((describe(stack, &reason), *count)),
             }
@@ -205,10 +210,11 @@ impl Verdict {
     /// A line of numbers, then the illegal stacks that came most often.
     pub fn report(&self) -> String {
         let mut text = format!(
-            "{} samples: {} whole, {} cut, {} lost, {} illegal; {} functions seen",
+            "{} samples: {} whole, {} cut ({} bare), {} lost, {} illegal; {} functions seen",
             self.samples(),
             self.whole,
             self.cut,
+            self.bare,
             self.lost,
             self.illegal_samples(),
             self.seen.len()
@@ -261,8 +267,8 @@ mod tests {
         ] {
             assert_eq!(judged(stack).whole, 1, "{stack}");
         }
-        for stack in ["[cut]", "<module> (churn.py:9);main (churn.py:3);[cut]"] {
-            assert_eq!(judged(stack).cut, 1, "{stack}");
+        for (stack, bare) in [("[cut]", 1), ("<module> (churn.py:9);main (churn.py:3);[cut]", 0)] {
+            assert_eq!((judged(stack).cut, judged(stack).bare), (1, bare), "{stack}");
         }
         assert_eq!(judged("[lost: gone]").lost, 1);
         assert_eq!(judged("[truncated];leaf (churn.py:6)").lost, 1);

@@ -486,6 +486,7 @@ impl Unwinder {
         }
         let had_volatile = !watch.volatile.is_empty();
         watch.links.truncate(kept);
+        watch.keep_copy(layout, batch, copy);
         let news_from = watch.links.len();
         watch.headers.truncate(kept * len);
         let has_headers = matches!(layout.frames, Frames::Object(_));

@@ -160,8 +160,7 @@ impl<M: Memory> Walk<'_, M> {
         followed.or_else(|why| self.base(top, path).ok_or(why))
     }
 
-    /// Finds out how far the copies of each range agree, with each other and with the last sample;
-    /// and keeps them for the next one.
+    /// Finds out how far the copies of each range agree, with each other and with the last sample.
     fn compare(&mut self, path: &mut Path) {
         let Walk { watch, asked, batch, layout, .. } = self;
         path.same.clear();
@@ -169,10 +168,7 @@ impl<M: Memory> Walk<'_, M> {
         if let Frames::Object(_) = layout.frames {
             return;
         }
-        let Watch { ranges, last, .. } = &mut **watch;
-        let total = (0..ranges.len()).map(|range| ranges.length(range)).sum();
-        let is_known = last.len() == total;
-        last.resize(total, 0);
+        let Watch { ranges, last, .. } = &**watch;
         let mut start = 0;
         for range in 0..ranges.len() {
             let length = ranges.length(range);
@@ -181,11 +177,7 @@ impl<M: Memory> Walk<'_, M> {
             if let Some(third) = asked.third {
                 same = same.min(prefix(second, ranges.all(range, batch, third)));
             }
-            let before = last.get_mut(start..start + length).unwrap_or_default();
-            let kept = if is_known { prefix(before, second) } else { 0 };
-            if second.len() == before.len() {
-                before[kept..].copy_from_slice(&second[kept..]);
-            }
+            let kept = prefix(last.get(start..start + length).unwrap_or_default(), second);
             path.same.push(same);
             path.kept_up_to.push(kept.min(same));
             start += length;

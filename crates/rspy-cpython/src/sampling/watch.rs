@@ -17,11 +17,13 @@ const SLACK: u64 = 384;
 const MAX_EXPECTED: u64 = 8 << 20;
 /// Most chunks of one data stack that are followed.
 const MAX_CHUNKS: usize = 1024;
-/// Most frames outside of the data stack that are expected, beyond those in use.
-const MAX_SPARE: usize = 64;
+/// Most frames outside of the data stack that are expected, beyond those in use. Each may be a
+/// range of its own, which is read two or three times: a sample of many takes so long that
+/// a program that changes fast shows nothing.
+const MAX_SPARE: usize = 8;
 /// Most evaluation loops (3.11, 3.12) whose place is remembered.
 const MAX_LOOPS: usize = 64;
-/// So many samples make a turn, after which what was not used for some turns is forgotten.
+/// So many samples make a turn, after which what was not met for some turns is forgotten.
 const TURN: u32 = 64;
 const TURNS_KEPT: u32 = 3;
 /// Samples until a stack that was not understood is looked at anew.
@@ -47,14 +49,14 @@ pub struct Watch {
     pub(super) links: Vec<Known>,
     /// What `links` were read from, one behind the other (frame objects).
     pub(super) headers: Vec<u8>,
-    /// All ranges as they were, one behind the other (frames on a data stack).
+    /// All ranges as they were when `links` were read from them, one behind the other (frames on a
+    /// data stack); nothing if they are others by now.
     pub(super) last: Vec<u8>,
     /// The stack that `links` stand on.
     pub(super) base: NodeId,
     /// Code in `links` that has to be looked at in each sample.
     pub(super) volatile: Vec<CodeId>,
     samples: u32,
-    turn: u32,
     /// Samples until it is learnt anew; `None` if all is well.
     learn_in: Option<u32>,
     /// More is expected than the ranges say.
@@ -82,6 +84,7 @@ struct Chunk {
 /// A frame that lies elsewhere: a generator's, one on the C stack, a frame object.
 #[derive(Copy, Clone, Debug)]
 struct Outside {
+    /// In which sample it was last met.
     used: u32,
     /// How many frames were outside of it when it was last met.
     depth: u32,
@@ -122,7 +125,6 @@ impl Watch {
             base: NodeId::ROOT,
             volatile: Vec::new(),
             samples: 0,
-            turn: 0,
             learn_in: Some(0),
             has_grown: false,
         }
@@ -133,6 +135,31 @@ impl Watch {
         self.links.clear();
         self.headers.clear();
         self.volatile.clear();
+    }
+
+    /// Keeps `copy` of all ranges: `links` are made to say what it says.
+    pub(super) fn keep_copy(&mut self, layout: &Layout, batch: &Batch, copy: Reading) {
+        let Watch { links, ranges, last, .. } = self;
+        last.clear();
+        if let Frames::Object(_) = layout.frames {
+            return;
+        }
+        for range in 0..ranges.len() {
+            let bytes = ranges.all(range, batch, copy);
+            if bytes.len() != ranges.length(range) {
+                last.clear();
+                return;
+            }
+            last.extend_from_slice(bytes);
+        }
+        let len = layout.frames.len();
+        for Known { link, spot, .. } in links {
+            let bytes = spot.and_then(|spot| ranges.bytes(spot, batch, copy, len));
+            match bytes.and_then(|bytes| layout.frames.link(link.frame.address, bytes)) {
+                Some(now) => *link = now,
+                None => *spot = None,
+            }
+        }
     }
 
     /// Gets ready for a sample. Looks, frame by frame, where the stack is, if it was not
@@ -216,8 +243,7 @@ impl Watch {
             chunk.expected = chunk.expected.max(end);
             return is_new;
         }
-        let turn = self.turn;
-        let used = Outside { used: turn, depth: u32::try_from(depth).unwrap_or(u32::MAX) };
+        let used = Outside { used: self.samples, depth: u32::try_from(depth).unwrap_or(u32::MAX) };
         self.outside.insert(at, used).is_none()
     }
 
@@ -261,6 +287,7 @@ impl Watch {
     /// Makes ranges of what is expected.
     fn arrange(&mut self, layout: &Layout) {
         self.has_grown = false;
+        self.spare_few();
         self.last.clear();
         self.links.iter_mut().for_each(|known| known.spot = None);
         let len = layout.frames.len();
@@ -298,19 +325,36 @@ impl Watch {
         if !self.samples.is_multiple_of(TURN) {
             return;
         }
-        self.turn = self.turn.wrapping_add(1);
-        let turn = self.turn;
-        // Frames outside are few, or frame objects, most of which are in use.
+        self.mark_used();
+        let before = self.outside.len();
+        let samples = self.samples;
+        self.outside.retain(|_, outside| samples.wrapping_sub(outside.used) < TURN * TURNS_KEPT);
+        self.has_grown |= self.outside.len() != before;
+    }
+
+    /// The frames outside of the last sample are in use.
+    fn mark_used(&mut self) {
+        let samples = self.samples;
         for (depth, known) in self.links.iter().enumerate() {
             if let Some(outside) = self.outside.get_mut(&known.link.frame.address) {
-                *outside = Outside { used: turn, depth: depth as u32 };
+                *outside = Outside { used: samples, depth: depth as u32 };
             }
         }
-        let before = self.outside.len();
+    }
+
+    /// Forgets the frames outside that were met longest ago, if there are too many.
+    fn spare_few(&mut self) {
         let most = self.links.len() + MAX_SPARE;
-        let kept = if before > most { 1 } else { TURNS_KEPT };
-        self.outside.retain(|_, outside| turn.wrapping_sub(outside.used) < kept);
-        self.has_grown |= self.outside.len() != before;
+        if self.outside.len() <= most {
+            return;
+        }
+        self.mark_used();
+        let samples = self.samples;
+        let mut ages: Vec<u32> =
+            self.outside.values().map(|outside| samples.wrapping_sub(outside.used)).collect();
+        let (_, oldest, _) = ages.select_nth_unstable(most);
+        let oldest = *oldest;
+        self.outside.retain(|_, outside| samples.wrapping_sub(outside.used) < oldest);
     }
 
     /// Asks for the stack: in one copy, or in several with the thread state between.
