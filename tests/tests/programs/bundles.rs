@@ -34,7 +34,7 @@ pub fn compileall(interpreter: &Interpreter) -> Outcome {
     let (python, sample) = (interpreter.path.display().to_string(), folder.path().display().to_string());
     let (profile, output) =
         Recording::start(&["--blocking", "--", &python, "-m", "compileall", "-q", &sample])?.finish()?;
-    is_sound(&profile, &output)?;
+    is_sound(&profile, &output, 0.0)?;
     let compile = library.join("py_compile.py");
     let place = Place::at("compile", &compile, |line| line.contains("code = loader.source_to_code("))?;
     is_mostly(&profile, &place, 0.3)?;
@@ -119,7 +119,7 @@ pub fn pyinstaller(interpreter: &Interpreter) -> Outcome {
 /// Records packed.py, started as `command`, until it ends by itself.
 fn record_to_the_end(command: &[&str]) -> Outcome {
     let (profile, output) = Recording::start(&[&["--blocking"], command].concat())?.finish()?;
-    is_sound(&profile, &output)?;
+    is_sound(&profile, &output, 0.0)?;
     is_mostly(&profile, &Place::marked("compute", "packed.py", "computes")?, 0.6)?;
     if output.stdout.contains(COMPUTED) { Ok(()) } else { Err(format!("{output:?}").into()) }
 }

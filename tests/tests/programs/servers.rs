@@ -12,7 +12,7 @@ use rspy_tests::program::{Place, Program, command, find_file};
 use rspy_tests::stacks::DumpThread;
 use rspy_tests::{Outcome, process, rspy};
 
-use crate::recorded::{is_mostly, record};
+use crate::recorded::{is_mostly, record, record_losing};
 
 /// Has a request to `path` meet the test, compares the dump, and gives it; the request is answered right afterwards.
 fn meet(port: u16, path: &str, view: &Place) -> Outcome<(Meeting, Vec<DumpThread>)> {
@@ -191,7 +191,8 @@ pub fn http_server(interpreter: &Interpreter) -> Outcome {
 
     let expected = move |_| "a line of a file that is served\n".repeat(20_000);
     let load = Load::start(port, 3, 0, |_| "/file".to_owned(), expected)?;
-    let profile = record(server.pid(), &["--function"])?;
+    let may_lose = if interpreter.is_free_threaded() { 0.05 } else { 0.0 };
+    let profile = record_losing(server.pid(), &["--function"], may_lose)?;
     let right = load.stop()?;
     let handled = profile.stacks.iter().filter(|(stack, _)| {
         stack.iter().any(|frame| frame.name.ends_with("process_request_thread")) && stack.len() > 3
