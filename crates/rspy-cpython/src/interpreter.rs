@@ -115,6 +115,11 @@ pub enum GilState {
 }
 
 impl GilState {
+    /// Whether `thread` is known to hold a GIL.
+    pub fn holds(&self, thread: &ThreadState) -> bool {
+        matches!(self, GilState::Held { holders, .. } if holders.contains(&thread.address))
+    }
+
     /// Whether `thread` may be running bytecode, or begin to at any moment, as far as
     /// the GIL tells: who runs without one while it is free can take it.
     pub fn may_run(&self, thread: &ThreadState) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// What the scheduler says of a thread.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,13 @@ pub struct SchedStat {
 /// Figures of [`SchedStat`] that differ once the thread has run.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ran([u64; 2]);
+
+impl Ran {
+    /// Its time on a CPU, up to when it left one or the scheduler last ticked.
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(self.0[0])
+    }
+}
 
 impl SchedStat {
     /// Opens `/proc/PID/task/TID/schedstat`.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use rspy_profile::format::{Flamegraph, Raw};
 use rspy_profile::{
-    Activity, Format, Frame, FrameId, FrameKind, Metadata, Options, Profile, Sample, StackId, Thread,
-    ThreadId, ThreadState,
+    Activity, Format, Frame, FrameId, FrameKind, Metadata, Options, Process, Profile, Sample, StackId,
+    Thread, ThreadId, ThreadState,
 };
 
 /// Of so many functions,
@@ -55,7 +55,9 @@ fn add(profile: &mut Profile, thread: ThreadId, stacks: &[StackId]) {
 }
 
 fn thread(profile: &mut Profile) -> ThreadId {
-    profile.threads.add(Thread { process: 1, os_id: Some(1), python_id: None, name: None })
+    let command_line = profile.strings.intern("");
+    let process = profile.processes.add(Process { pid: 1, parent: None, command_line });
+    profile.threads.add(Thread { process, os_id: Some(1), python_id: None, name: None })
 }
 
 fn interning(criterion: &mut Criterion) {

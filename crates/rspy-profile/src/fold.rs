@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::frame::FrameKind;
 use crate::options::Options;
+use crate::process::ProcessId;
 use crate::profile::Profile;
 use crate::stack::StackId;
 use crate::thread::ThreadId;
@@ -11,7 +12,9 @@ use crate::thread::ThreadId;
 /// A distinct stack, and how often it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Folded {
-    /// Whose stack it is; `None` where all threads are added up.
+    /// Whose stack it is; `None` where all processes are added up.
+    pub process: Option<ProcessId>,
+    /// Which thread's; `None` where all threads are added up.
     pub thread: Option<ThreadId>,
     /// The stack.
     pub stack: StackId,
@@ -19,16 +22,19 @@ pub struct Folded {
     pub weight: u64,
 }
 
-/// Adds up the samples that `options` include by stack, and by thread if these are asked for. The
-/// result is ordered by thread and stack, each in the order of arrival.
+/// Adds up the samples that `options` include by stack, and by process and thread if these are asked for. The
+/// result is ordered by process, thread and stack, each in the order of arrival.
 pub fn fold(profile: &Profile, options: &Options) -> Vec<Folded> {
-    let mut weights: FxHashMap<(Option<ThreadId>, StackId), u64> = FxHashMap::default();
+    let mut weights: FxHashMap<(Option<ProcessId>, Option<ThreadId>, StackId), u64> = FxHashMap::default();
     for run in profile.samples().iter().filter(|run| options.include(&run.sample)) {
+        let process = options.by_process.then(|| profile.threads[run.sample.thread].process);
         let thread = options.by_thread.then_some(run.sample.thread);
-        *weights.entry((thread, run.sample.stack)).or_default() += run.weight();
+        *weights.entry((process, thread, run.sample.stack)).or_default() += run.weight();
     }
-    let mut folded: Vec<Folded> =
-        weights.into_iter().map(|((thread, stack), weight)| Folded { thread, stack, weight }).collect();
+    let mut folded: Vec<Folded> = weights
+        .into_iter()
+        .map(|((process, thread, stack), weight)| Folded { process, thread, stack, weight })
+        .collect();
     folded.sort_unstable();
     folded
 }

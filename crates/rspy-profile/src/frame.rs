@@ -85,6 +85,10 @@ pub enum FrameKind {
     Cut,
     /// The outermost frames of this stack, which lie beyond the depth that is read: `[truncated]`.
     Truncated,
+    /// Garbage is being collected, on behalf of the frame below: `<gc>`.
+    Collecting,
+    /// The thread waits for the GIL; the frames above are those of the thread that holds it.
+    WaitsForGil,
     /// The whole stack of a known thread, which could not be read.
     Lost(LostReason),
 }

@@ -15,6 +15,7 @@ use std::fmt::Write;
 
 use crate::frame::{Frame, FrameKind, LostReason};
 use crate::options::Options;
+use crate::process::Process;
 use crate::profile::Profile;
 use crate::thread::Thread;
 
@@ -33,6 +34,8 @@ pub(crate) fn frame(profile: &Profile, frame: &Frame, options: &Options) -> Stri
         FrameKind::Python => function(profile, frame, options),
         FrameKind::Cut => "[cut]".into(),
         FrameKind::Truncated => "[truncated]".into(),
+        FrameKind::Collecting => "<gc>".into(),
+        FrameKind::WaitsForGil => "<waits for the GIL>".into(),
         FrameKind::Lost(reason) => lost(reason),
     }
 }
@@ -55,6 +58,11 @@ pub(crate) fn thread(profile: &Profile, thread: &Thread) -> String {
         write!(label, ": {name}").expect("writing to a String");
     }
     label
+}
+
+/// The label of a process, as py-spy words it: `process 8306:"python app.py"`.
+pub(crate) fn process(profile: &Profile, process: &Process) -> String {
+    format!("process {}:\"{}\"", process.pid, folded(&profile.strings[process.command_line]))
 }
 
 /// `text` without the characters that no text output can hold.
@@ -175,13 +183,15 @@ mod tests {
 
     #[test]
     fn unknown_frames_and_threads_have_names() {
-        let profile = Profile::default();
+        let mut profile = Profile::default();
         let options = Options::default();
         let of = |kind| frame(&profile, &Frame::unknown(kind), &options);
         assert_eq!(of(FrameKind::Cut), "[cut]");
         assert_eq!(of(FrameKind::Truncated), "[truncated]");
         assert_eq!(of(FrameKind::Lost(LostReason::Denied)), "[lost: permission denied]");
-        let mut worker = Thread { process: 1, os_id: Some(7), python_id: Some(0x7f00_abcd), name: None };
+        let process = Process { pid: 1, parent: None, command_line: StringId::EMPTY };
+        let process = profile.processes.add(process);
+        let mut worker = Thread { process, os_id: Some(7), python_id: Some(0x7f00_abcd), name: None };
         assert_eq!(thread(&profile, &worker), "thread (7)");
         worker.os_id = None;
         assert_eq!(thread(&profile, &worker), "thread (0x7F00ABCD)");

@@ -14,6 +14,8 @@ pub struct Options {
     pub by_function: bool,
     /// Show paths as the code objects say, instead of relative to their package.
     pub full_filenames: bool,
+    /// Give each process a root frame of its own, below that of the process that started it.
+    pub by_process: bool,
     /// Give each thread a root frame of its own, instead of adding up all threads.
     pub by_thread: bool,
     /// Include samples of idle threads.
@@ -29,6 +31,7 @@ impl Default for Options {
             line_numbers: true,
             by_function: false,
             full_filenames: false,
+            by_process: false,
             by_thread: false,
             idle: false,
             gil: false,

@@ -71,6 +71,13 @@ impl<'profile> Places<'profile> {
             let line = self.options.line_numbers.then_some(0);
             buffer.push(self.intern(Place { name, line, ..Place::default() }));
         }
+        if self.options.by_process {
+            for process in self.profile.processes.upwards(self.profile.threads[thread].process) {
+                let name = label::process(self.profile, &self.profile.processes[process]);
+                let line = self.options.line_numbers.then_some(0);
+                buffer.push(self.intern(Place { name, line, ..Place::default() }));
+            }
+        }
         buffer.reverse();
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::format::Format;
 use crate::frame::{Frames, LostReason};
 use crate::metadata::Metadata;
+use crate::process::Processes;
 use crate::sample::Sample;
 use crate::samples::{Kept, MOST_WEIGHT, Run, Samples};
 use crate::stack::Stacks;
@@ -22,6 +23,8 @@ pub struct Profile {
     pub frames: Frames,
     /// The stacks that samples refer to.
     pub stacks: Stacks,
+    /// The processes that threads belong to.
+    pub processes: Processes,
     /// The threads that samples refer to.
     pub threads: Threads,
     samples: Samples,

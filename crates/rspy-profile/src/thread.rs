@@ -3,6 +3,7 @@
 use std::ops::{Index, IndexMut};
 
 use crate::handle::handle;
+use crate::process::ProcessId;
 use crate::strings::StringId;
 
 handle! {
@@ -13,8 +14,8 @@ handle! {
 /// A thread of a sampled process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thread {
-    /// The id of its process.
-    pub process: u32,
+    /// The process it is a thread of.
+    pub process: ProcessId,
     /// The id the operating system gave it; `None` if unknown.
     pub os_id: Option<u32>,
     /// The id Python gave it, `threading.get_ident()`: the address of its `pthread`; `None` if

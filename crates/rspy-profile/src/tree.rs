@@ -14,6 +14,7 @@ use crate::frame::FrameId;
 use crate::handle::handle;
 use crate::label;
 use crate::options::Options;
+use crate::process::ProcessId;
 use crate::profile::Profile;
 use crate::stack::StackId;
 use crate::thread::ThreadId;
@@ -38,7 +39,7 @@ impl NodeId {
 pub(crate) enum Source {
     /// A frame.
     Frame(FrameId),
-    /// A thread.
+    /// A process or a thread.
     Thread,
     /// Neither: samples without frames, lost samples, what is left out of a picture.
     Note,
@@ -84,7 +85,8 @@ impl Tree {
             pending: Vec::new(),
         };
         for folded in fold(profile, options) {
-            let root = folded.thread.map_or(NodeId::ROOT, |thread| builder.thread(thread));
+            let root = folded.process.map_or(NodeId::ROOT, |process| builder.process(process));
+            let root = folded.thread.map_or(root, |thread| builder.thread(root, thread));
             let node = builder.stack(root, folded.stack, depth_limit);
             builder.tree.own[node.index()] += folded.weight;
         }
@@ -216,10 +218,19 @@ struct Builder<'profile> {
 }
 
 impl Builder<'_> {
-    fn thread(&mut self, thread: ThreadId) -> NodeId {
+    fn process(&mut self, process: ProcessId) -> NodeId {
+        let upwards: Vec<ProcessId> = self.profile.processes.upwards(process).collect();
+        upwards.into_iter().rev().fold(NodeId::ROOT, |node, process| {
+            let text = label::process(self.profile, &self.profile.processes[process]);
+            let label = self.tree.label(text, Source::Thread);
+            self.tree.child(node, label)
+        })
+    }
+
+    fn thread(&mut self, root: NodeId, thread: ThreadId) -> NodeId {
         let text = label::thread(self.profile, &self.profile.threads[thread]);
         let label = self.tree.label(text, Source::Thread);
-        self.tree.child(NodeId::ROOT, label)
+        self.tree.child(root, label)
     }
 
     fn stack(&mut self, root: NodeId, stack: StackId, limit: Option<DepthLimit>) -> NodeId {
@@ -284,7 +295,9 @@ mod tests {
     /// A profile with the given stacks, root first, of the given weights.
     fn profile(stacks: &[(&[&str], u64)]) -> Profile {
         let mut profile = Profile::default();
-        let thread = crate::Thread { process: 1, os_id: Some(1), python_id: None, name: None };
+        let process = crate::Process { pid: 1, parent: None, command_line: crate::StringId::EMPTY };
+        let process = profile.processes.add(process);
+        let thread = crate::Thread { process, os_id: Some(1), python_id: None, name: None };
         let thread = profile.threads.add(thread);
         for &(names, weight) in stacks {
             let stack = names.iter().fold(StackId::EMPTY, |stack, name| {

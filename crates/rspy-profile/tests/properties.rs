@@ -78,9 +78,9 @@ fn profile() -> impl Strategy<Value = Profile> {
 }
 
 prop_compose! {
-    fn options()(flags in any::<[bool; 6]>()) -> Options {
-        let [line_numbers, by_function, full_filenames, by_thread, idle, gil] = flags;
-        Options { title: None, line_numbers, by_function, full_filenames, by_thread, idle, gil }
+    fn options()(flags in any::<[bool; 7]>()) -> Options {
+        let [line_numbers, by_function, full_filenames, by_process, by_thread, idle, gil] = flags;
+        Options { title: None, line_numbers, by_function, full_filenames, by_process, by_thread, idle, gil }
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::sampling::Node;
+use rspy_process::Process;
 use rspy_profile::LostReason;
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -23,8 +24,15 @@ const CAPACITY: usize = 1 << 15;
 /// How often the recording thread looks by itself.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a recording learns before samples that refer to it.
+/// What a recording learns of a process before samples that refer to it.
 pub enum News {
+    /// The next process; always the first to be told of it.
+    Process {
+        /// The process, opened for the recording thread.
+        process: Process,
+        /// The number of the process above it, if that is recorded too.
+        parent: Option<u32>,
+    },
     /// The next thread.
     Thread {
         /// The kernel's id.
@@ -40,19 +48,26 @@ pub enum News {
     Names(HashMap<u64, String>),
     /// Samples that could not be taken.
     Lost(LostReason, u64),
-    /// The process runs another Python now: all numbers begin anew, behind the first so many samples.
+    /// The process runs another Python now: its numbers begin anew, behind the first so many samples.
     Renewed(u64),
+}
+
+/// What was told of a process.
+pub struct Told {
+    /// Its number.
+    pub process: u32,
+    nodes: usize,
+    codes: usize,
+    threads: usize,
 }
 
 /// The sampling thread's end.
 pub struct Queue {
     samples: Producer<Taken>,
-    news: Sender<News>,
+    news: Sender<(u32, News)>,
     recording: JoinHandle<Recorder>,
     thread: Thread,
-    nodes: usize,
-    codes: usize,
-    threads: usize,
+    processes: u32,
     pushed: u64,
     dropped: u64,
 }
@@ -66,41 +81,50 @@ impl Queue {
             .name("rspy-record".to_owned())
             .spawn(move || record(consumer, &learned, recorder, show))?;
         let thread = recording.thread().clone();
-        Ok(Queue { samples, news, recording, thread, nodes: 0, codes: 0, threads: 0, pushed: 0, dropped: 0 })
+        Ok(Queue { samples, news, recording, thread, processes: 0, pushed: 0, dropped: 0 })
     }
 
-    /// Tells what the samples of `sampler` refer to that was not told yet. Before them.
-    pub fn introduce(&mut self, sampler: &Sampler) {
-        for (os_id, python_id) in sampler.threads_since(self.threads) {
-            self.tell(News::Thread { os_id: *os_id, python_id: *python_id });
+    /// Begins a process. `process` is for the recording thread, which looks for files by itself.
+    pub fn begin(&mut self, process: Process, parent: Option<u32>) -> Told {
+        let told = Told { process: self.processes, nodes: 0, codes: 0, threads: 0 };
+        self.processes += 1;
+        self.tell(told.process, News::Process { process, parent });
+        told
+    }
+
+    /// Tells what the samples of `sampler` refer to that was not `told` yet. Before them.
+    pub fn introduce(&self, told: &mut Told, sampler: &Sampler) {
+        let process = told.process;
+        for thread in sampler.threads_since(told.threads) {
+            self.tell(process, News::Thread { os_id: thread.os_id, python_id: thread.python_id });
         }
-        self.threads = sampler.threads_met();
-        let nodes = sampler.nodes_since(self.nodes);
+        told.threads = sampler.threads_met();
+        let nodes = sampler.nodes_since(told.nodes);
         if nodes.is_empty() {
             return;
         }
         let mut codes = 0;
-        for code in sampler.codes_since(self.codes) {
-            self.tell(News::Code(code.clone()));
+        for code in sampler.codes_since(told.codes) {
+            self.tell(process, News::Code(code.clone()));
             codes += 1;
         }
-        self.codes += codes;
+        told.codes += codes;
         for node in nodes {
-            self.tell(News::Node(node.clone()));
+            self.tell(process, News::Node(node.clone()));
         }
-        self.nodes += nodes.len();
+        told.nodes += nodes.len();
     }
 
-    /// Tells something.
-    pub fn tell(&self, news: News) {
+    /// Tells something of process number `process`.
+    pub fn tell(&self, process: u32, news: News) {
         // Nobody listens once the recording thread has failed, which shows at the end.
-        let _ = self.news.send(news);
+        let _ = self.news.send((process, news));
     }
 
-    /// Samples of another Python follow.
-    pub fn renew(&mut self) {
-        self.tell(News::Renewed(self.pushed));
-        (self.nodes, self.codes, self.threads) = (0, 0, 0);
+    /// Samples of another Python in the same process follow.
+    pub fn renew(&self, told: &mut Told) {
+        self.tell(told.process, News::Renewed(self.pushed));
+        *told = Told { process: told.process, nodes: 0, codes: 0, threads: 0 };
     }
 
     /// Adds a sample.
@@ -138,7 +162,7 @@ impl Queue {
 
 fn record(
     mut samples: Consumer<Taken>,
-    news: &Receiver<News>,
+    news: &Receiver<(u32, News)>,
     mut recorder: Recorder,
     show: impl Fn(&Recorder),
 ) -> Recorder {
@@ -149,12 +173,12 @@ fn record(
         let count = samples.slots();
         let all = taken + count as u64;
         // What those samples refer to was told before they were pushed.
-        for news in news.try_iter() {
+        for (process, news) in news.try_iter() {
             if let News::Renewed(before) = news {
                 // They still refer to what is forgotten now.
                 taken += take(&mut samples, before.saturating_sub(taken), &mut recorder);
             }
-            recorder.learn(news);
+            recorder.learn(process, news);
         }
         taken += take(&mut samples, all.saturating_sub(taken), &mut recorder);
         show(&recorder);

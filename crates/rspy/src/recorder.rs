@@ -9,64 +9,81 @@ use rspy_cpython::lines::Location;
 use rspy_cpython::sampling::{Node, NodeId};
 use rspy_process::{Process, ReadError};
 use rspy_profile::{
-    Activity, Frame, FrameId, FrameKind, LostReason, Profile, Sample, StackId, Thread, ThreadId, ThreadState,
+    Activity, Frame, FrameId, FrameKind, LostReason, ProcessId, Profile, Sample, StackId, Thread, ThreadId,
+    ThreadState,
 };
 
 use crate::columns::columns_of;
-use crate::names::ShortNames;
+use crate::names::{ShortNames, is_importlib};
 use crate::queue::News;
-use crate::sampler::{Known, Taken};
+use crate::sampler::{Holder, Known, Taken};
 
 /// A profile that is being recorded.
 pub struct Recorder {
     profile: Profile,
-    process: Process,
-    names: ShortNames,
     /// Whether frames that differ in their columns alone are different ones.
     columns: bool,
-    codes: Vec<Arc<CodeInfo>>,
-    /// By number of the node: its frame, its parent, and the whole stack.
-    nodes: Vec<(FrameId, NodeId, StackId)>,
-    /// Stacks of which something is missing.
-    partial: HashMap<(NodeId, Known), StackId>,
-    /// By number of the thread.
-    threads: Vec<ThreadId>,
-    known_threads: HashMap<(Option<u32>, u64), ThreadId>,
+    /// Whether frames of the import system are left out.
+    hides_importlib: bool,
+    /// By number of the process.
+    subjects: Vec<Subject>,
     samples: u64,
     cut: u64,
 }
 
+/// What is known of one process.
+struct Subject {
+    id: ProcessId,
+    process: Process,
+    names: ShortNames,
+    codes: Vec<Arc<CodeInfo>>,
+    /// By number of the node: its frame, if that is shown, its parent, and the whole stack.
+    nodes: Vec<(Option<FrameId>, NodeId, StackId)>,
+    /// Stacks with something on top or missing.
+    extended: HashMap<Extended, StackId>,
+    /// By number of the thread.
+    threads: Vec<ThreadId>,
+    known_threads: HashMap<(Option<u32>, u64), ThreadId>,
+}
+
+/// A stack with what is on top of it, or missing.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+struct Extended {
+    stack: NodeId,
+    known: Known,
+    is_collecting: bool,
+    waits_for: Option<Holder>,
+}
+
 impl Recorder {
-    /// A recording of `process` into `profile`, with or without the columns of frames.
-    pub fn new(profile: Profile, process: Process, columns: bool) -> Recorder {
-        Recorder {
-            profile,
-            process,
-            names: ShortNames::default(),
-            columns,
-            codes: Vec::new(),
-            nodes: Vec::new(),
-            partial: HashMap::new(),
-            threads: Vec::new(),
-            known_threads: HashMap::new(),
-            samples: 0,
-            cut: 0,
-        }
+    /// A recording into `profile`.
+    pub fn new(profile: Profile, columns: bool, hides_importlib: bool) -> Recorder {
+        Recorder { profile, columns, hides_importlib, subjects: Vec::new(), samples: 0, cut: 0 }
     }
 
-    /// Takes note of what samples will refer to.
-    pub fn learn(&mut self, news: News) {
+    /// Takes note of what samples of process number `subject` will refer to.
+    pub fn learn(&mut self, subject: u32, news: News) {
+        if let News::Process { process, parent } = news {
+            self.begin(process, parent);
+            return;
+        }
+        if let News::Lost(reason, count) = news {
+            self.profile.lost.add(reason, count);
+            return;
+        }
+        let Recorder { profile, subjects, columns, hides_importlib, .. } = self;
+        let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
-            News::Thread { os_id, python_id } => self.meet(os_id, python_id),
-            News::Code(info) => self.codes.push(info),
-            News::Node(node) => self.grow(&node),
-            News::Names(names) => self.name_threads(&names),
-            News::Lost(reason, count) => self.profile.lost.add(reason, count),
+            News::Process { .. } | News::Lost(..) => {}
+            News::Thread { os_id, python_id } => subject.meet(profile, os_id, python_id),
+            News::Code(info) => subject.codes.push(info),
+            News::Node(node) => subject.grow(profile, &node, *columns, *hides_importlib),
+            News::Names(names) => subject.name_threads(profile, &names),
             News::Renewed(_) => {
-                self.codes.clear();
-                self.nodes.clear();
-                self.partial.clear();
-                self.threads.clear();
+                subject.codes.clear();
+                subject.nodes.clear();
+                subject.extended.clear();
+                subject.threads.clear();
             }
         }
     }
@@ -77,18 +94,24 @@ impl Recorder {
             self.profile.lost.add(LostReason::Inconsistent, 1);
             return;
         }
-        let Some(thread) = self.threads.get(taken.thread as usize).copied() else { return };
-        let stack = match taken.known {
-            Known::Whole => self.stack(taken.stack),
-            known => self.partial_stack(taken.stack, known),
+        let Recorder { profile, subjects, .. } = self;
+        let Some(subject) = subjects.get_mut(taken.process as usize) else { return };
+        let Some(thread) = subject.threads.get(taken.thread as usize).copied() else { return };
+        let extended = Extended {
+            stack: taken.stack,
+            known: taken.known,
+            is_collecting: taken.is_collecting,
+            waits_for: taken.waits_for,
         };
+        let stack = subject.extended_stack(profile, extended);
+        subject.samples += 1;
         self.samples += 1;
         self.cut += u64::from(taken.known == Known::Cut);
         self.profile.add(Sample {
             at: taken.at,
             thread,
             stack,
-            weight: 1,
+            weight: taken.weight.into(),
             state: ThreadState {
                 activity: match taken.active {
                     Some(true) => Activity::Active,
@@ -115,34 +138,58 @@ impl Recorder {
         self.profile.lost.total()
     }
 
-    /// The profile as it is.
-    pub fn into_profile(self) -> Profile {
-        self.profile
+    /// How many processes were met.
+    pub fn processes(&self) -> usize {
+        self.subjects.len()
     }
 
-    fn meet(&mut self, os_id: Option<u32>, python_id: u64) {
+    /// The profile as it is, and the threads of each process by their numbers.
+    pub fn into_profile(self) -> (Profile, Vec<Vec<ThreadId>>) {
+        let threads = self.subjects.into_iter().map(|subject| subject.threads).collect();
+        (self.profile, threads)
+    }
+
+    fn begin(&mut self, process: Process, parent: Option<u32>) {
+        let command_line = self.profile.strings.intern(&process.command_line().join(" "));
+        let parent = parent.and_then(|parent| Some(self.subjects.get(parent as usize)?.id));
+        let known = rspy_profile::Process { pid: process.pid(), parent, command_line };
+        self.subjects.push(Subject {
+            id: self.profile.processes.add(known),
+            process,
+            names: ShortNames::default(),
+            codes: Vec::new(),
+            nodes: Vec::new(),
+            extended: HashMap::new(),
+            threads: Vec::new(),
+            known_threads: HashMap::new(),
+        });
+    }
+}
+
+impl Subject {
+    fn meet(&mut self, profile: &mut Profile, os_id: Option<u32>, python_id: u64) {
         // A thread that is listed anew, or whose process runs another Python now, is the same.
-        let (profile, process) = (&mut self.profile, self.process.pid());
+        let process = self.id;
         let id = *self.known_threads.entry((os_id, python_id)).or_insert_with(|| {
             profile.threads.add(Thread { process, os_id, python_id: Some(python_id), name: None })
         });
         self.threads.push(id);
     }
 
-    fn name_threads(&mut self, names: &HashMap<u64, String>) {
+    fn name_threads(&mut self, profile: &mut Profile, names: &HashMap<u64, String>) {
         for id in &self.threads {
-            let python_id = self.profile.threads[*id].python_id;
+            let python_id = profile.threads[*id].python_id;
             if let Some(name) = python_id.and_then(|id| names.get(&id)) {
-                let name = self.profile.strings.intern(name);
-                self.profile.threads[*id].name = Some(name);
+                let name = profile.strings.intern(name);
+                profile.threads[*id].name = Some(name);
             }
         }
     }
 
-    fn grow(&mut self, node: &Node) {
-        let frame = self.frame(node);
-        let stack = self.stack(node.parent);
-        let stack = self.profile.stacks.intern(stack, frame);
+    fn grow(&mut self, profile: &mut Profile, node: &Node, columns: bool, hides_importlib: bool) {
+        let frame = self.frame(profile, node, columns, hides_importlib);
+        let below = self.stack(node.parent);
+        let stack = frame.map_or(below, |frame| profile.stacks.intern(below, frame));
         self.nodes.push((frame, node.parent, stack));
     }
 
@@ -151,11 +198,38 @@ impl Recorder {
         known.map_or(StackId::EMPTY, |(_, _, stack)| *stack)
     }
 
-    /// The stack of `node`, with a frame that stands for what is missing.
-    fn partial_stack(&mut self, node: NodeId, known: Known) -> StackId {
-        if let Some(stack) = self.partial.get(&(node, known)) {
+    /// The stack that is shown: with a frame that stands for what is missing, and what is on top.
+    fn extended_stack(&mut self, profile: &mut Profile, wanted: Extended) -> StackId {
+        if wanted.known == Known::Whole && !wanted.is_collecting && wanted.waits_for.is_none() {
+            return self.stack(wanted.stack);
+        }
+        if let Some(stack) = self.extended.get(&wanted) {
             return *stack;
         }
+        let mut stack = self.put_on(profile, StackId::EMPTY, wanted.stack, wanted.known);
+        let mut mark = |kind, stack| {
+            let frame = profile.frames.intern(Frame::unknown(kind));
+            profile.stacks.intern(stack, frame)
+        };
+        if wanted.is_collecting {
+            stack = mark(FrameKind::Collecting, stack);
+        }
+        if let Some(holder) = wanted.waits_for {
+            stack = mark(FrameKind::WaitsForGil, stack);
+            if let Some((node, known)) = holder.stack {
+                stack = self.put_on(profile, stack, node, known);
+            }
+            if holder.is_collecting {
+                let frame = profile.frames.intern(Frame::unknown(FrameKind::Collecting));
+                stack = profile.stacks.intern(stack, frame);
+            }
+        }
+        self.extended.insert(wanted, stack);
+        stack
+    }
+
+    /// The frames of `node` on top of `base`, with one that stands for what is missing.
+    fn put_on(&self, profile: &mut Profile, base: StackId, node: NodeId, known: Known) -> StackId {
         let missing = match known {
             Known::Whole => None,
             Known::Cut => Some(FrameKind::Cut),
@@ -163,51 +237,53 @@ impl Recorder {
             Known::Unreadable => Some(FrameKind::Lost(LostReason::Unreadable)),
             Known::Lost => Some(FrameKind::Lost(LostReason::Inconsistent)),
         };
-        let missing = missing.map(|kind| self.profile.frames.intern(Frame::unknown(kind)));
-        let stack = match (missing, known) {
-            (None, _) => self.stack(node),
-            (Some(frame), Known::Cut) => {
-                let stack = self.stack(node);
-                self.profile.stacks.intern(stack, frame)
-            }
-            (Some(frame), _) => {
-                let mut frames = Vec::new();
-                let mut at = node;
-                while let Some((frame, parent, _)) =
-                    at.index().checked_sub(1).and_then(|index| self.nodes.get(index))
-                {
-                    frames.push(*frame);
-                    at = *parent;
-                }
-                let base = self.profile.stacks.intern(StackId::EMPTY, frame);
-                frames.iter().rev().fold(base, |stack, frame| self.profile.stacks.intern(stack, *frame))
-            }
-        };
-        self.partial.insert((node, known), stack);
-        stack
+        let missing = missing.map(|kind| profile.frames.intern(Frame::unknown(kind)));
+        let mut frames = Vec::new();
+        let mut at = node;
+        while let Some((frame, parent, _)) =
+            at.index().checked_sub(1).and_then(|index| self.nodes.get(index))
+        {
+            frames.extend(*frame);
+            at = *parent;
+        }
+        // What is missing is the innermost frames of a stack that is cut, else the outermost.
+        let (outermost, innermost) = if known == Known::Cut { (None, missing) } else { (missing, None) };
+        let all = outermost.into_iter().chain(frames.into_iter().rev()).chain(innermost);
+        all.fold(base, |stack, frame| profile.stacks.intern(stack, frame))
     }
 
-    fn frame(&mut self, node: &Node) -> FrameId {
+    /// The frame of a node; `None` if it is one that is left out.
+    fn frame(
+        &mut self,
+        profile: &mut Profile,
+        node: &Node,
+        columns: bool,
+        hides_importlib: bool,
+    ) -> Option<FrameId> {
         let Some(code) = self.codes.get(node.code.index()).cloned() else {
-            return self.profile.frames.intern(Frame::unknown(FrameKind::Lost(LostReason::Inconsistent)));
+            let unknown = Frame::unknown(FrameKind::Lost(LostReason::Inconsistent));
+            return Some(profile.frames.intern(unknown));
         };
+        if hides_importlib && is_importlib(&code.filename) {
+            return None;
+        }
         let location = node.offset.map_or_else(Location::default, |offset| code.location(offset));
-        let strings = &mut self.profile.strings;
+        let strings = &mut profile.strings;
         let name = match &node.class {
             Some(class) => strings.intern(&format!("{class}.{}", code.name)),
             None => strings.intern(&code.name),
         };
         let file = strings.intern(&code.filename);
         let short_file = strings.intern(self.names.shorten(&self.process, &code.filename));
-        self.profile.frames.intern(Frame {
+        Some(profile.frames.intern(Frame {
             name,
             file,
             short_file,
             line: location.line,
-            columns: columns_of(&location).filter(|_| self.columns),
+            columns: columns_of(&location).filter(|_| columns),
             first_line: u32::try_from(code.first_line).ok(),
             kind: FrameKind::Python,
-        })
+        }))
     }
 }
 

@@ -1,12 +1,25 @@
 //! The threads of a process, and what the scheduler says of each, kept from one sample to
 //! the next.
 
+use std::time::{Duration, Instant};
+
 use rspy_cpython::Attached;
 use rspy_cpython::interpreter::{GilState, ThreadState};
 use rspy_cpython::layout::Layout;
 use rspy_cpython::sampling::{Sampled, Watch};
 use rspy_process::threads::{Ran, RunState, SchedStat, ThreadStat};
 use rspy_process::{Batch, Memory, Process, ReadError, word};
+
+use crate::figures::{Counted, Doing, Span};
+
+/// A thread that was found asleep so often in a row may be looked at less often.
+const LONG_ASLEEP: u32 = 8;
+/// The fewest of those that are worth it, and how seldom they are looked at, at most.
+const FEW: usize = 64;
+const MOST_SELDOM: u32 = 16;
+/// What looking at all of them may take of the time, and what one costs.
+const SHARE: f64 = 0.01;
+const LOOK: f64 = 0.7e-6;
 
 /// One thread state, and the kernel's thread that it belongs to.
 pub struct Member {
@@ -27,6 +40,19 @@ pub struct Member {
     pub run_state: Option<RunState>,
     /// The stack it has been asleep with, and the scheduler's figures from before it was read.
     pub resting: Option<(Ran, Sampled)>,
+    /// What it did when it was looked at.
+    pub doing: Doing,
+    /// A sample of it was taken without a stop since code was looked at again.
+    pub is_in_doubt: bool,
+    /// For how many samples one that is taken now stands.
+    pub weight: u32,
+    /// What was counted since it was met.
+    counted: Counted,
+    span: Option<Span>,
+    /// It counts as asleep without being asked about.
+    is_passed_over: bool,
+    /// How often in a row it was found asleep.
+    slept: u32,
     stat: Option<ThreadStat>,
     sched: Option<SchedStat>,
     ran: Option<Ran>,
@@ -44,6 +70,13 @@ impl Member {
             has_above: false,
             run_state: None,
             resting: None,
+            doing: Doing::default(),
+            is_in_doubt: false,
+            weight: 1,
+            counted: Counted::default(),
+            span: None,
+            is_passed_over: false,
+            slept: 0,
             stat: os_id.and_then(|tid| ThreadStat::open(pid, tid).ok()),
             sched: os_id.and_then(|tid| SchedStat::open(pid, tid).ok()),
             ran: None,
@@ -52,16 +85,26 @@ impl Member {
 
     /// Asks the scheduler. Most sleeping threads are known to sleep still by figures that cost
     /// a third of asking.
-    fn refresh(&mut self) {
+    fn refresh(&mut self, now: Instant) {
         let Some(stat) = &self.stat else { return };
         // First: if it changes right after, that shows next time.
         let ran = self.sched.as_ref().and_then(SchedStat::ran);
+        let cpu = ran.map(|ran| ran.time());
+        self.span.get_or_insert_with(|| Span::new(now, cpu)).extend(now, cpu);
         let sleeps_on = self.run_state == Some(RunState::Sleeping) && ran.is_some() && ran == self.ran;
+        self.slept = if sleeps_on { self.slept.saturating_add(1) } else { 0 };
         if !sleeps_on {
             self.run_state = Some(stat.run_state());
             self.ran = ran;
             self.resting = None;
         }
+    }
+
+    /// What was counted since it was met.
+    fn counted(&self) -> Counted {
+        let span = self.span;
+        let seen = span.map_or(Duration::ZERO, |span| span.seen());
+        Counted { cpu: span.and_then(|span| span.cpu()), seen, ..self.counted }
     }
 
     /// Whether its thread is there still.
@@ -92,8 +135,23 @@ impl Member {
 pub struct Roster {
     /// Those of the oldest interpreter first.
     pub members: Vec<Member>,
-    /// All that were ever in it, by number: kernel id and `threading.get_ident()`.
-    met: Vec<(Option<u32>, u64)>,
+    /// All that were ever in it, by number.
+    met: Vec<Met>,
+    /// When all were last looked at, and how far apart looks are, in seconds.
+    looked: Option<Instant>,
+    period: f64,
+    random: u64,
+}
+
+/// A thread that was met.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Met {
+    /// The kernel's id.
+    pub os_id: Option<u32>,
+    /// What `threading.get_ident()` returns.
+    pub python_id: u64,
+    /// What was counted, if it has ended.
+    pub counted: Counted,
 }
 
 impl Roster {
@@ -116,11 +174,16 @@ impl Roster {
                     member
                 }
                 None => {
-                    self.met.push((os_id, state.thread_id));
+                    self.met.push(Met { os_id, python_id: state.thread_id, counted: Counted::default() });
                     Member::new(process, state, os_id, self.met.len() as u32 - 1)
                 }
             };
             self.members.push(member);
+        }
+        for member in known.into_iter().flatten() {
+            if let Some(met) = self.met.get_mut(member.number as usize) {
+                met.counted.add(&member.counted());
+            }
         }
         self.relate();
         Ok(self.met.len() != before)
@@ -154,9 +217,8 @@ impl Roster {
         self.met.len()
     }
 
-    /// The threads met after the first `count`, those that have ended since as well: kernel ids and
-    /// `threading.get_ident()`.
-    pub fn met_since(&self, count: usize) -> &[(Option<u32>, u64)] {
+    /// The threads met after the first `count`, those that have ended since as well.
+    pub fn met_since(&self, count: usize) -> &[Met] {
         self.met.get(count..).unwrap_or_default()
     }
 
@@ -175,9 +237,73 @@ impl Roster {
         }
     }
 
-    /// Asks the scheduler of all.
-    pub fn refresh(&mut self) {
-        self.members.iter_mut().for_each(Member::refresh);
+    /// What was counted of each thread that was met, by number.
+    pub fn counted(&self) -> Vec<Counted> {
+        let mut all: Vec<Counted> = self.met.iter().map(|met| met.counted).collect();
+        for member in &self.members {
+            if let Some(counted) = all.get_mut(member.number as usize) {
+                counted.add(&member.counted());
+            }
+        }
+        all
+    }
+
+    /// Chooses whom to ask the scheduler about: with `fairly`, of those that have slept for long, where they are
+    /// many, only some, by chance. What these are found to do counts as often as they were passed over.
+    /// Who holds a GIL is always asked about.
+    pub fn choose(&mut self, now: Instant, gil: &GilState, fairly: bool) {
+        let since = self.looked.map_or(0.0, |looked| now.saturating_duration_since(looked).as_secs_f64());
+        self.looked = Some(now);
+        self.period += (since - self.period) / 8.0;
+        let seldom = if fairly { self.seldom() } else { 1 };
+        for member in &mut self.members {
+            member.weight = 1;
+            member.is_passed_over = false;
+            if seldom > 1 && member.slept >= LONG_ASLEEP && !gil.holds(&member.watch.state) {
+                self.random ^= self.random << 13;
+                self.random ^= self.random >> 7;
+                self.random ^= self.random << 17;
+                member.is_passed_over = !self.random.is_multiple_of(u64::from(seldom));
+                member.weight = seldom;
+            }
+        }
+    }
+
+    /// Asks the scheduler of those that were chosen.
+    pub fn refresh(&mut self, now: Instant) {
+        self.members.iter_mut().filter(|member| !member.is_passed_over).for_each(|member| member.refresh(now));
+    }
+
+    /// How seldom those who have slept for long are looked at: one time in so many.
+    fn seldom(&mut self) -> u32 {
+        self.random |= 1;
+        let asleep = self.members.iter().filter(|member| member.slept >= LONG_ASLEEP).count();
+        if asleep < FEW {
+            return 1;
+        }
+        let most = (SHARE * self.period / LOOK).max(1.0);
+        ((asleep as f64 / most).ceil() as u32).clamp(1, MOST_SELDOM)
+    }
+
+    /// Counts what all threads do: `collecting` says whether an interpreter, by its number, collects garbage.
+    pub fn count(&mut self, gil: &GilState, collecting: impl Fn(usize) -> Option<bool>) {
+        for member in &mut self.members {
+            let state = &member.watch.state;
+            let holds_gil = match gil {
+                GilState::Held { .. } => Some(gil.holds(state)),
+                GilState::Disabled | GilState::Unknown => None,
+            };
+            let runs = match gil {
+                GilState::Disabled => state.attached == Some(true) && !member.sleeps(),
+                _ => holds_gil == Some(true),
+            };
+            let collects = match collecting(state.interpreter_index) {
+                Some(true) if *gil == GilState::Unknown => None,
+                known => known.map(|collects| collects && runs),
+            };
+            member.doing = Doing { holds_gil, collects, ..member.doing };
+            member.counted.look(member.doing);
+        }
     }
 
     /// Whether a thread has ended since the list was read.
@@ -249,7 +375,7 @@ mod tests {
             Member::new(&process, state, *os_id, number as u32)
         };
         let mut roster =
-            Roster { members: threads.iter().enumerate().map(member).collect(), met: Vec::new() };
+            Roster { members: threads.iter().enumerate().map(member).collect(), ..Roster::default() };
         roster.relate();
         roster
     }

@@ -22,7 +22,8 @@ use rspy_process::{Batch, Memory, Process, ReadError};
 
 use crate::budget::Budget;
 use crate::preempted::Usual;
-use crate::roster::{Member, Roster};
+use crate::figures::Counted;
+use crate::roster::{Member, Met, Roster};
 use crate::stats::Counts;
 use crate::target::{Pausing, Target};
 
@@ -61,7 +62,9 @@ pub enum Known {
 pub struct Taken {
     /// When, in nanoseconds since the recording began.
     pub at: u64,
-    /// Which thread, by its number in the roster.
+    /// Which process, by its number in the recording.
+    pub process: u32,
+    /// Which thread of it, by its number in the roster.
     pub thread: u32,
     /// Its stack.
     pub stack: NodeId,
@@ -71,8 +74,23 @@ pub struct Taken {
     pub stood: bool,
     /// On a CPU or waiting for one; `None` if it could not be known.
     pub active: Option<bool>,
-    /// Holds the GIL of its interpreter; `None` where that was not asked for or is not known.
+    /// Holds the GIL of its interpreter; `None` where there is none, or it is not known.
     pub owns_gil: Option<bool>,
+    /// It collects garbage, which is to be shown.
+    pub is_collecting: bool,
+    /// For whom it waits, if that is to be shown.
+    pub waits_for: Option<Holder>,
+    /// How many samples it stands for.
+    pub weight: u32,
+}
+
+/// Who holds the GIL that a thread waits for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// What it does; `None` if it is not known.
+    pub stack: Option<(NodeId, Known)>,
+    /// It collects garbage, which is to be shown.
+    pub is_collecting: bool,
 }
 
 /// Which threads samples are of.
@@ -84,13 +102,28 @@ pub enum Which {
     All,
 }
 
+/// Which of those threads.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// All of them.
+    Any,
+    /// Those that hold a GIL.
+    GilHolders,
+    /// Those that wait for one.
+    GilWaiters,
+    /// Those that raise or handle an exception.
+    Exceptions,
+}
+
 /// What samples are to be of.
 #[derive(Copy, Clone, Debug)]
 pub struct Wanted {
     /// Which threads.
     pub which: Which,
-    /// Whether it matters who holds the GIL.
-    pub gil: bool,
+    /// Which of those.
+    pub only: Only,
+    /// Whether what collects garbage is marked.
+    pub gc: bool,
     /// Whether methods have the names of their classes, where code does not know them.
     pub class_names: bool,
     /// Whether threads may be stopped.
@@ -101,6 +134,7 @@ pub struct Wanted {
 pub struct Sampler {
     /// The process.
     pub process: Process,
+    number: u32,
     /// Its interpreter.
     pub attached: Attached,
     wanted: Wanted,
@@ -128,6 +162,17 @@ pub struct Sampler {
     pub counts: Counts,
 }
 
+/// What is known of a stack, in the words of a recording.
+fn known(sampled: Sampled) -> Known {
+    match sampled.end {
+        StackEnd::Whole => Known::Whole,
+        StackEnd::Cut => Known::Cut,
+        StackEnd::Base(ChainEnd::TooLong) => Known::Truncated,
+        StackEnd::Base(ChainEnd::Unreadable(_)) => Known::Unreadable,
+        StackEnd::Base(ChainEnd::Broken | ChainEnd::Root) | StackEnd::Gone => Known::Lost,
+    }
+}
+
 /// What is to be done about a member of the roster in a pass.
 #[derive(Copy, Clone)]
 enum Ask {
@@ -142,8 +187,8 @@ enum Ask {
 }
 
 impl Sampler {
-    /// Samples of `target` from `begun` on. `seed` decides what is left to chance.
-    pub fn new(target: Target, mut wanted: Wanted, begun: Instant, seed: u64) -> Sampler {
+    /// Samples of `target`, process number `number`, from `begun` on. `seed` decides what is left to chance.
+    pub fn new(target: Target, number: u32, mut wanted: Wanted, begun: Instant, seed: u64) -> Sampler {
         // Which class a method is of is told by what it is bound to: only while that stands still.
         let has_frame_objects = matches!(target.attached.layout.frames, Frames::Object(_));
         if wanted.class_names && has_frame_objects && matches!(wanted.pausing, Pausing::Budget(_)) {
@@ -153,6 +198,7 @@ impl Sampler {
         let Target { process, attached, .. } = target;
         Sampler {
             process,
+            number,
             attached,
             wanted,
             unwinder: Unwinder::new(wanted.class_names),
@@ -194,10 +240,14 @@ impl Sampler {
         self.tracer.has_late()
     }
 
-    /// The threads met after the first `count`, in the order of their numbers: kernel ids and
-    /// `threading.get_ident()`.
-    pub fn threads_since(&self, count: usize) -> &[(Option<u32>, u64)] {
+    /// The threads met after the first `count`, in the order of their numbers.
+    pub fn threads_since(&self, count: usize) -> &[Met] {
         self.roster.met_since(count)
+    }
+
+    /// What was counted of each thread that was met, by number.
+    pub fn counted(&self) -> Vec<Counted> {
+        self.roster.counted()
     }
 
     /// How many threads were met.
@@ -222,16 +272,17 @@ impl Sampler {
         let is_late = self.serve_late();
         let stops = self.budget.decide(now) && !is_late;
         if stops || self.refreshed.is_none_or(|refreshed| now - refreshed >= FRESH) {
-            self.refresh(now)?;
+            self.refresh(now, true)?;
+            self.count();
         }
         let stopped = if stops { self.stopped(now)? } else { None };
         Ok(stopped.unwrap_or_else(|| self.unstopped(now)))
     }
 
     /// Finds out which threads there are and what they do.
-    fn refresh(&mut self, now: Instant) -> Result<(), ReadError> {
+    fn refresh(&mut self, now: Instant, is_first: bool) -> Result<(), ReadError> {
         let memory = self.process.memory();
-        for _ in 0..2 {
+        for look in 0..2 {
             if self.is_stale {
                 self.is_stale = false;
                 self.roster.renew(&self.attached, &self.process)?;
@@ -241,10 +292,14 @@ impl Sampler {
             self.batch.clear();
             let asked = self.heads.ask(&mut self.batch);
             memory.read_many(&mut self.batch);
-            self.roster.refresh();
+            self.heads.gil_state(&self.attached, &self.batch, asked, &mut self.gil);
+            // Who is passed over counts as asleep: that is no news where those who sleep are recorded too.
+            if is_first && look == 0 {
+                self.roster.choose(now, &self.gil, self.wanted.which == Which::Active);
+            }
+            self.roster.refresh(now);
             self.is_stale =
                 !self.heads.are_same(&self.attached, &self.batch, asked) || self.roster.has_ended();
-            self.heads.gil_state(&self.attached, &self.batch, asked, &mut self.gil);
             if !self.is_stale {
                 break;
             }
@@ -278,7 +333,7 @@ impl Sampler {
                 break;
             }
             self.counts.rounds += 1;
-            self.refresh(ended)?;
+            self.refresh(ended, false)?;
         }
         self.collect(now);
         Ok(Some(ended))
@@ -354,7 +409,7 @@ impl Sampler {
         let memory = process.memory();
         let layout = &attached.layout;
         batch.clear();
-        let words = self.wanted.gil.then(|| heads.ask(batch));
+        let words = (self.wanted.only != Only::Any).then(|| heads.ask(batch));
         asked.clear();
         for member in &mut roster.members {
             asked.push(match plan(member, self.wanted.which) {
@@ -392,24 +447,24 @@ impl Sampler {
         end
     }
 
+    /// Counts what all threads do.
+    fn count(&mut self) {
+        self.roster.count(&self.gil, |_| None);
+    }
+
     /// Turns the results of a pass into samples.
     fn collect(&mut self, now: Instant) {
         let at = now.saturating_duration_since(self.begun).as_nanos() as u64;
-        for (index, result) in self.results.iter().enumerate() {
-            let (Some(sampled), Some(member)) = (*result, self.roster.members.get_mut(index)) else {
+        for index in 0..self.results.len() {
+            let (Some(sampled), Some(member)) = (self.results[index], self.roster.members.get_mut(index))
+            else {
                 continue;
             };
-            let known = match sampled.end {
-                StackEnd::Whole => Known::Whole,
-                StackEnd::Cut => Known::Cut,
-                StackEnd::Base(ChainEnd::TooLong) => Known::Truncated,
-                StackEnd::Base(ChainEnd::Unreadable(_)) => Known::Unreadable,
-                StackEnd::Base(ChainEnd::Broken | ChainEnd::Root) => Known::Lost,
-                StackEnd::Gone => {
-                    self.is_stale = true;
-                    continue;
-                }
-            };
+            if sampled.end == StackEnd::Gone {
+                self.is_stale = true;
+                continue;
+            }
+            let known = known(sampled);
             if known == Known::Whole {
                 member.rest(sampled);
             }
@@ -417,20 +472,57 @@ impl Sampler {
             if member.has_above || (known == Known::Whole && sampled.stack == NodeId::ROOT) {
                 continue;
             }
+            let member = &self.roster.members[index];
+            let owns_gil = match self.gil {
+                GilState::Held { .. } => Some(self.gil.holds(&member.watch.state)),
+                _ => None,
+            };
+            let is_wanted = match self.wanted.only {
+                Only::Any => true,
+                Only::GilHolders => owns_gil == Some(true),
+                Only::GilWaiters => member.doing.waits_for_gil == Some(true),
+                Only::Exceptions => member.doing.handles_exception == Some(true),
+            };
+            if !is_wanted {
+                continue;
+            }
+            let stood = matches!(self.asked.get(index), Some(Ask::Standing(_) | Ask::Rest(_)));
+            let waits_for = (self.wanted.only == Only::GilWaiters).then(|| self.holder(index));
+            let is_collecting = self.wanted.gc && member.doing.collects == Some(true);
             self.pending.push(Taken {
                 at,
+                process: self.number,
                 thread: member.number,
                 stack: sampled.stack,
                 known,
-                stood: matches!(self.asked.get(index), Some(Ask::Standing(_) | Ask::Rest(_))),
+                stood,
                 active: member.run_state.map(|state| state == RunState::Running),
-                owns_gil: match &self.gil {
-                    GilState::Held { holders, .. } if self.wanted.gil => {
-                        Some(holders.contains(&member.watch.state.address))
-                    }
-                    _ => None,
-                },
+                owns_gil,
+                is_collecting,
+                waits_for,
+                weight: member.weight,
             });
+            self.roster.members[index].is_in_doubt |= !stood;
+        }
+    }
+
+    /// Who holds the GIL that member `index` waits for, and what that does.
+    fn holder(&self, index: usize) -> Holder {
+        let unknown = Holder { stack: None, is_collecting: false };
+        let of = |member: &Member| member.watch.state.interpreter_index;
+        let Some(waiter) = self.roster.members.get(index) else { return unknown };
+        let holders = || {
+            let members = self.roster.members.iter().enumerate();
+            members.filter(|(_, member)| self.gil.holds(&member.watch.state))
+        };
+        // Interpreters may share a GIL, or have one each.
+        let own = holders().find(|(_, member)| of(member) == of(waiter));
+        let only = || holders().next().filter(|_| holders().count() == 1);
+        let Some((at, member)) = own.or_else(only) else { return unknown };
+        let stack = self.results.get(at).copied().flatten().filter(|sampled| sampled.end != StackEnd::Gone);
+        Holder {
+            stack: stack.map(|sampled| (sampled.stack, known(sampled))).filter(|(_, known)| *known != Known::Lost),
+            is_collecting: self.wanted.gc && member.doing.collects == Some(true),
         }
     }
 
@@ -455,8 +547,12 @@ impl Sampler {
                 true => unwinder.review(&mut member.watch),
                 false => unwinder.forget(&mut member.watch),
             }
-            // The root of a thread that has ended may be anything.
-            if !unwinder.check_root(memory, &attached.layout, &mut member.watch) && member.is_alive() {
+            // What was read of a thread that stood needs no proof; the root of one that has ended may be anything.
+            let is_in_doubt = std::mem::take(&mut member.is_in_doubt);
+            if is_in_doubt
+                && !unwinder.check_root(memory, &attached.layout, &mut member.watch)
+                && member.is_alive()
+            {
                 lost_roots.push(member.number);
             }
         }

@@ -1,28 +1,26 @@
-//! One recording, from its first sample to its last: the loop that wakes when a sample is due.
+//! One recording, from its first sample to its last: the loop that wakes when a sample is due, and
+//! takes one of each process.
 
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rspy_cpython::sampling::Work;
 use rspy_process::stop::StopStats;
-use rspy_process::{ReadError, Usage};
+use rspy_process::{Process, ReadError, Usage};
 use rspy_profile::LostReason;
 
-use crate::attach::Search;
 use crate::clock::{Clock, Rate};
 use crate::launch::{Launched, serve};
 use crate::queue::{News, Queue};
-use crate::recorder::{Recorder, lost_reason};
-use crate::sampler::{Sampler, Wanted};
+use crate::recorder::Recorder;
+use crate::sampler::Wanted;
 use crate::signals::Signals;
 use crate::stats::Counts;
+use crate::subject::{Ended, Subject};
 use crate::target::{Pausing, Target};
+use crate::tree::{Event, Finder};
 use crate::wait::{Pacer, Woken, exit_of};
 
-/// How soon names of threads are looked for, and how often at most where nothing is new: a
-/// thread may name itself late, or end before the recording does.
-const NAME_AGAIN: Duration = Duration::from_millis(250);
-const NAME_SELDOM: Duration = Duration::from_secs(8);
 /// How often it is looked whether a thread that is late to stop has stopped: it stands still then.
 const LATE: Duration = Duration::from_micros(200);
 
@@ -31,14 +29,14 @@ const LATE: Duration = Duration::from_micros(200);
 pub enum End {
     /// The time is over.
     Elapsed,
-    /// The process ended.
+    /// The process ended, and with it all that are recorded.
     Exited,
     /// Somebody had it end.
     Interrupted,
 }
 
 /// How to sample.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// How often.
     pub rate: Rate,
@@ -46,6 +44,8 @@ pub struct Plan {
     pub limit: Option<Duration>,
     /// What of.
     pub wanted: Wanted,
+    /// Whether the processes that it starts are recorded as well.
+    pub subprocesses: bool,
 }
 
 /// What a recording came to, beside what was recorded.
@@ -57,6 +57,13 @@ pub struct Summary {
     pub duration: Duration,
     /// Ticks that passed without a sample.
     pub missed: u64,
+    /// What the processes' figures come to.
+    pub sums: Sums,
+}
+
+/// What is counted of each process, added up.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Sums {
     /// What the stops amount to.
     pub stops: StopStats,
     /// How often stopping was suspended because a stop took long.
@@ -69,7 +76,70 @@ pub struct Summary {
     pub work: Work,
 }
 
-/// Samples `target` into `recorder`. `show` is called now and then, by another thread.
+/// The processes that are recorded.
+struct Family<'p> {
+    plan: &'p Plan,
+    start: Instant,
+    seed: u64,
+    subjects: Vec<Subject>,
+    sums: Sums,
+}
+
+impl Family<'_> {
+    /// Begins to sample `target`, below the process with id `parent`.
+    fn add(&mut self, target: Target, parent: Option<u32>, queue: &mut Queue) {
+        // For the recording thread, which looks for files by itself.
+        let Ok(process) = Process::open(target.process.pid()) else { return };
+        let parent = parent.and_then(|pid| self.subjects.iter().find(|subject| subject.pid() == pid));
+        let told = queue.begin(process, parent.map(|parent| parent.told.process));
+        self.seed = self.seed.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut subject = Subject::new(target, &self.plan.wanted, told, self.start, self.seed);
+        subject.look(queue, Instant::now());
+        self.subjects.push(subject);
+    }
+
+    /// Takes a sample of each; forgets those that have ended. Answers when it was over.
+    fn sample(&mut self, mut now: Instant, queue: &mut Queue) -> Instant {
+        let mut index = 0;
+        while let Some(subject) = self.subjects.get_mut(index) {
+            match subject.sample(now, queue) {
+                Ok(end) => {
+                    now = end;
+                    index += 1;
+                }
+                Err(Ended) => {
+                    let subject = self.subjects.remove(index);
+                    self.finish(subject, queue);
+                }
+            }
+        }
+        now
+    }
+
+    fn finish(&mut self, mut subject: Subject, queue: &mut Queue) {
+        subject.finish(queue);
+        let Sums { stops, suspensions, counts, usage, work } = &mut self.sums;
+        let sampler = &subject.sampler;
+        stops.add(&sampler.stops());
+        *suspensions += sampler.suspensions();
+        counts.add(&sampler.counts);
+        let (used, worked) = (sampler.usage(), sampler.work());
+        usage.calls += used.calls;
+        usage.bytes += used.bytes;
+        work.kept += worked.kept;
+        work.decoded += worked.decoded;
+        work.surprises += worked.surprises;
+        work.unknown += worked.unknown;
+    }
+
+    /// Lets go of threads that stopped late. Answers whether there are some that still have not.
+    fn serve_late(&mut self) -> bool {
+        self.subjects.iter_mut().fold(false, |are_late, subject| subject.sampler.serve_late() || are_late)
+    }
+}
+
+/// Samples `target` into `recorder`. `show` is called now and then, by another thread; `warn` with what
+/// kept a process below it from being recorded.
 pub fn sample(
     plan: &Plan,
     target: Target,
@@ -77,6 +147,7 @@ pub fn sample(
     launched: Option<&Launched>,
     signals: &mut Signals,
     show: impl Fn(Duration, &Recorder) + Send + 'static,
+    warn: impl Fn(u32, crate::failure::Failure),
 ) -> io::Result<(Recorder, Summary)> {
     let pid = target.process.pid();
     let mut pacer = Pacer::new(plan.rate, exit_of(pid));
@@ -86,13 +157,16 @@ pub fn sample(
     let start = Instant::now();
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
     let mut clock = Clock::new(start, plan.rate, seed);
-    let mut sampler = Sampler::new(target, plan.wanted, start, seed.rotate_left(32));
     let mut queue = Queue::start(recorder, move |recorder| show(start.elapsed(), recorder))?;
+    let finder = match plan.subprocesses {
+        true => Some(Finder::start(&target, plan.wanted.pausing)?),
+        false => None,
+    };
+    let seed = seed.rotate_left(32);
+    let mut family = Family { plan, start, seed, subjects: Vec::new(), sums: Sums::default() };
+    family.add(target, None, &mut queue);
     // One too far away to be counted is none.
     let limit = plan.limit.and_then(|limit| start.checked_add(limit));
-    // It may replace itself (`exec`) by another Python.
-    let mut search = Search::new(pid, plan.wanted.pausing);
-    let mut names = Names::new(start);
     let mut missed = 0;
     // Asking for the time costs as much as some frames: it is asked for once a sample.
     let mut now = start;
@@ -100,11 +174,15 @@ pub fn sample(
         let tick = clock.next(now);
         let until = limit.map_or(tick.due, |limit| limit.min(tick.due));
         loop {
-            let is_late = sampler.serve_late();
+            let is_late = family.serve_late();
             let next = if is_late { until.min(Instant::now() + LATE) } else { until };
             match pacer.wait(next, &mut now, signals) {
                 Woken::Due if next < until => {}
                 Woken::Due => break,
+                Woken::Exited if plan.subprocesses => {
+                    // Those that it has started may go on.
+                    pacer.forget_exit();
+                }
                 Woken::Exited => break 'samples End::Exited,
                 Woken::Signalled if serve(signals, launched) => break 'samples End::Interrupted,
                 Woken::Signalled => {}
@@ -114,96 +192,33 @@ pub fn sample(
             break End::Elapsed;
         }
         missed += tick.missed;
-        if plan.wanted.pausing == Pausing::Always && sampler.serve_late() {
+        if plan.wanted.pausing == Pausing::Always && family.serve_late() {
             missed += 1;
             continue;
         }
-        match sampler.sample(now) {
-            Ok(end) => {
-                now = end;
-                settle(&mut sampler, &mut queue, now, false);
-            }
-            // An exiting process loses its memory a little before it counts as exited.
-            Err(ReadError::Gone) => break End::Exited,
-            Err(error) => {
-                if !sampler.process.is_same() {
-                    break End::Exited;
-                }
-                queue.tell(News::Lost(lost_reason(error), 1));
-                if let Some(Ok(found)) = search.attempt() {
-                    tracing::info!(pid, version = %found.attached.version(), "found its Python again");
-                    settle(&mut sampler, &mut queue, now, true);
-                    sampler.renew(found);
-                    queue.renew();
-                }
+        for event in finder.iter().flat_map(Finder::events) {
+            match event {
+                Event::Found(found) => family.add(found.target, Some(found.parent), &mut queue),
+                Event::Failed { pid, failure } => warn(pid, failure),
             }
         }
-        names.look(&sampler, &queue, now);
+        now = family.sample(now, &mut queue);
+        if family.subjects.is_empty() {
+            break End::Exited;
+        }
     };
-    settle(&mut sampler, &mut queue, Instant::now(), true);
-    queue.tell(News::Names(sampler.attached.thread_names(sampler.process.memory())));
+    drop(finder);
+    for subject in std::mem::take(&mut family.subjects) {
+        family.finish(subject, &mut queue);
+    }
     let dropped = queue.dropped();
     if dropped > 0 {
-        queue.tell(News::Lost(LostReason::Dropped, dropped));
+        queue.tell(0, News::Lost(LostReason::Dropped, dropped));
     }
-    let summary = Summary {
-        end,
-        duration: start.elapsed(),
-        missed: missed + sampler.counts.preempted,
-        stops: sampler.stops(),
-        suspensions: sampler.suspensions(),
-        counts: sampler.counts,
-        usage: sampler.usage(),
-        work: sampler.work(),
-    };
-    // Not the recording's, which is in no hurry any more.
-    drop(sampler);
+    let sums = family.sums;
+    let summary =
+        Summary { end, duration: start.elapsed(), missed: missed + sums.counts.preempted, sums };
     let recorder = queue.finish();
     tracing::info!(?summary, samples = recorder.samples(), "sampling ended");
     Ok((recorder, summary))
-}
-
-/// Hands on the samples that need not wait any longer.
-fn settle(sampler: &mut Sampler, queue: &mut Queue, now: Instant, force: bool) {
-    if !sampler.is_due(now) && !force {
-        return;
-    }
-    queue.introduce(sampler);
-    let mut doubtful = 0;
-    sampler.settle(now, |taken, is_sound| match is_sound {
-        true => queue.push(*taken),
-        false => doubtful += 1,
-    });
-    if doubtful > 0 {
-        queue.tell(News::Lost(LostReason::Inconsistent, doubtful));
-    }
-    queue.nudge();
-}
-
-/// When names of threads are looked for.
-struct Names {
-    next: Instant,
-    pause: Duration,
-    known: usize,
-}
-
-impl Names {
-    fn new(start: Instant) -> Names {
-        Names { next: start + NAME_AGAIN, pause: NAME_AGAIN, known: 0 }
-    }
-
-    fn look(&mut self, sampler: &Sampler, queue: &Queue, now: Instant) {
-        let met = sampler.threads_met();
-        if met != self.known && self.pause > NAME_AGAIN {
-            self.pause = NAME_AGAIN;
-            self.next = self.next.min(now + NAME_AGAIN);
-        }
-        if now < self.next {
-            return;
-        }
-        self.known = met;
-        queue.tell(News::Names(sampler.attached.thread_names(sampler.process.memory())));
-        self.next = now + self.pause;
-        self.pause = (self.pause * 2).min(NAME_SELDOM);
-    }
 }

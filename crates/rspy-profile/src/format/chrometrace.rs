@@ -116,7 +116,7 @@ fn events<S: Serializer>(profile: &Profile, options: &Options, serializer: S) ->
     name_process(profile, &mut events)?;
     for timeline in &timelines {
         let thread = &profile.threads[timeline.thread];
-        let (pid, tid) = (thread.process, track(profile, timeline.thread));
+        let (pid, tid) = (profile.processes[thread.process].pid, track(profile, timeline.thread));
         if let Some(name) = thread.name {
             let args = Name { name: &profile.strings[name] };
             events.serialize_element(&Metadata { args, name: "thread_name", ph: "M", pid, tid })?;
@@ -138,13 +138,23 @@ fn events<S: Serializer>(profile: &Profile, options: &Options, serializer: S) ->
     events.end()
 }
 
-/// What is known of the process: its command line, and how many samples were lost.
+/// What is known of the processes: their command lines, and how many samples were lost.
 fn name_process<S: SerializeSeq>(profile: &Profile, events: &mut S) -> Result<(), S::Error> {
     let metadata = &profile.metadata;
     let pid = metadata.pid;
     if !metadata.program.is_empty() {
         let args = Name { name: &metadata.program };
         events.serialize_element(&Metadata { args, name: "process_name", ph: "M", pid, tid: pid })?;
+    }
+    for (_, process) in profile.processes.iter().filter(|(_, process)| process.pid != metadata.pid) {
+        let (name, pid) = (&profile.strings[process.command_line], process.pid);
+        events.serialize_element(&Metadata {
+            args: Name { name },
+            name: "process_name",
+            ph: "M",
+            pid,
+            tid: pid,
+        })?;
     }
     let lost: Vec<String> = profile
         .lost

@@ -148,7 +148,7 @@ fn thread_name(profile: &Profile, thread: ThreadId) -> String {
         (None, None) => "Thread".to_owned(),
     };
     let id = match profile.threads.iter().any(|(_, other)| other.process != thread.process) {
-        true => format!("Process {} {id}", thread.process),
+        true => format!("Process {} {id}", profile.processes[thread.process].pid),
         false => id,
     };
     match thread.name {

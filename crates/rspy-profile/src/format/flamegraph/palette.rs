@@ -38,9 +38,11 @@ pub(super) fn palette(profile: &Profile, tree: &Tree) -> PaletteMap {
     palette
 }
 
+/// The middle of a range of shades.
+const MIDDLE: u64 = 0x80_8080;
+
 /// Each colour that says something, and what it says.
 pub(super) fn legend() -> [(Color, &'static str); 4] {
-    const MIDDLE: u64 = 0x80_8080;
     [
         (PROGRAM.shade(MIDDLE), "program"),
         (PACKAGE.shade(MIDDLE), "installed packages"),
@@ -59,6 +61,7 @@ fn frame_color(profile: &Profile, frame: &Frame) -> Color {
             };
             hues.shade(hash(&[&profile.strings[frame.name], &profile.strings[frame.short_file]]))
         }
+        FrameKind::Collecting | FrameKind::WaitsForGil => THREAD.shade(MIDDLE),
         FrameKind::Cut | FrameKind::Truncated | FrameKind::Lost(_) => UNKNOWN,
     }
 }
