@@ -8,6 +8,8 @@
 // These comments are the help: `[cut]` is no link there.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod choice;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use rspy_profile::{FORMATS, Format};
 
+pub use self::choice::{Mode, Modes, StackChoice, ThreadChoice};
 use crate::clock::Rate;
 use crate::target::Pausing;
 
@@ -70,6 +73,7 @@ const RECORD_NOTES: &str = "\
 Examples:
   rspy record -o profile.svg --pid 12345
   rspy record -d 30 -f raw -o stacks.txt --pid 12345
+  rspy record -d 30 --mode gil --threads -o gil.svg --pid 12345
   rspy record -o profile.svg -- python program.py --its-options
 
 A COMMAND may start Python through a shell, a pyenv shim, a script or another launcher: the first \
@@ -144,7 +148,7 @@ pub struct Record {
     #[arg(short, long, value_name = "HZ", default_value = "100")]
     pub rate: Rate,
 
-    /// Record the processes that it starts as well (not in this release yet)
+    /// Record the processes that it starts as well
     #[arg(short, long)]
     pub subprocesses: bool,
 
@@ -160,13 +164,9 @@ pub struct Record {
     #[arg(short, long)]
     pub threads: bool,
 
-    /// Include only the threads that hold the GIL
-    #[arg(short, long)]
-    pub gil: bool,
-
-    /// Include threads that are idle: asleep, or waiting for a lock or for data
-    #[arg(short, long)]
-    pub idle: bool,
+    /// In which states threads are recorded
+    #[command(flatten)]
+    pub modes: Modes,
 
     /// Keep what the program prints to itself; show its stderr if it fails
     #[arg(long, hide = true)]
@@ -196,6 +196,18 @@ pub struct Record {
     /// sample is stopped; from 3.11 on they are shown in any case
     #[arg(long)]
     pub class_names: bool,
+
+    /// Write the figures of the recording as JSON: CPU, GIL and GC shares of each thread and process
+    #[arg(long, value_name = "FILE", value_parser = path(), display_order = 103)]
+    pub summary: Option<PathBuf>,
+
+    /// Which threads are recorded
+    #[command(flatten)]
+    pub thread_choice: ThreadChoice,
+
+    /// Which stacks are recorded
+    #[command(flatten)]
+    pub stack_choice: StackChoice,
 }
 
 /// Options of `rspy top`.
@@ -294,7 +306,7 @@ pub struct Dump {
     #[arg(short, long)]
     pub json: bool,
 
-    /// Show the processes that it has started as well (not in this release yet)
+    /// Show the processes that it has started as well
     #[arg(short, long)]
     pub subprocesses: bool,
 
@@ -315,6 +327,10 @@ pub struct Dump {
     /// are shown in any case
     #[arg(long)]
     pub class_names: bool,
+
+    /// Which threads are shown
+    #[command(flatten)]
+    pub thread_choice: ThreadChoice,
 }
 
 /// Options of `rspy completions`.

@@ -31,12 +31,13 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         ));
     }
     let pausing = options.stops.pausing();
+    let mode = options.modes.mode();
     let plan = Plan {
         rate: options.rate,
         limit: options.duration.0,
         wanted: Wanted {
-            which: if options.idle { Which::All } else { Which::Active },
-            gil: options.gil,
+            which: if mode.includes_idle() { Which::All } else { Which::Active },
+            gil: mode.is_gil(),
             class_names: options.class_names,
             pausing,
         },
@@ -212,8 +213,8 @@ fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Resul
         by_function: options.function,
         full_filenames: options.full_filenames,
         by_thread: options.threads,
-        idle: options.idle,
-        gil: options.gil,
+        idle: options.modes.mode().includes_idle(),
+        gil: options.modes.mode().is_gil(),
     };
     let mut out = BufWriter::new(output.begin()?);
     match options.format.write(profile, &choices, &mut out) {
@@ -243,7 +244,7 @@ fn describe(stops: &StopStats, suspensions: u64) -> String {
 
 /// Why a recording after so many looks is empty, and what to do.
 fn nothing_seen(options: &Record, looks: u64) -> &'static str {
-    match (looks, options.gil) {
+    match (looks, options.modes.mode().is_gil()) {
         (0, _) => {
             "rspy: No sample was taken in that time.\n      Record for longer, or with a higher --rate."
         }
