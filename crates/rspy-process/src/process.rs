@@ -46,6 +46,14 @@ impl Process {
         stat(self.pid).is_ok_and(|stat| stat.starttime == self.start_time && stat.state != 'Z')
     }
 
+    /// The most memory that was resident at any time of its life, in bytes; `None` if it is gone.
+    pub fn max_rss(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(self.proc_path("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kibibytes.checked_mul(1024)
+    }
+
     /// The command line, argument by argument, lossily as text. Empty for kernel threads.
     pub fn command_line(&self) -> Vec<String> {
         let Ok(bytes) = fs::read(self.proc_path("cmdline")) else { return Vec::new() };

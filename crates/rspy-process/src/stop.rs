@@ -98,6 +98,15 @@ pub struct StopStats {
 }
 
 impl StopStats {
+    /// Adds the stops of another tracer.
+    pub fn add(&mut self, other: &StopStats) {
+        self.count += other.count;
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+        self.late += other.late;
+        self.refused += other.refused;
+    }
+
     fn lasted(&mut self, time: Duration) {
         self.total += time;
         self.max = self.max.max(time);

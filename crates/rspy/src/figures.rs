@@ -25,6 +25,17 @@ pub struct Counted {
     pub seen: Duration,
 }
 
+/// What was counted of one process.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessCounted {
+    /// How long it was recorded.
+    pub seen: Duration,
+    /// The time of all its threads on CPUs since then; `None` if the kernel does not tell.
+    pub cpu: Option<Duration>,
+    /// Most memory that was resident at any time of its life, in bytes.
+    pub max_rss: Option<u64>,
+}
+
 /// What a thread does at one look.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Doing {
@@ -191,6 +202,28 @@ const MOST_ROWS: usize = 10;
 
 /// The widest that a name may be in a table.
 const WIDEST_NAME: usize = 24;
+
+impl ProcessFigures {
+    /// What was `counted` of a process.
+    pub fn new(
+        (pid, parent): (u32, Option<u32>),
+        command_line: String,
+        counted: &ProcessCounted,
+        threads: Vec<ThreadFigures>,
+    ) -> ProcessFigures {
+        let seconds = counted.seen.as_secs_f64();
+        ProcessFigures {
+            pid,
+            parent,
+            command_line,
+            seconds,
+            cpu_percent: counted.cpu.map(|cpu| percent(cpu.as_secs_f64(), seconds)),
+            max_rss: counted.max_rss,
+            samples: threads.iter().map(|thread| thread.samples).sum(),
+            threads,
+        }
+    }
+}
 
 impl Figures {
     /// Whether there is more to tell than of one thread.

@@ -1,21 +1,11 @@
 //! What the command line understands and this release cannot do: it says so, and
 //! what to do instead, rather than leaving something out.
 
-use crate::cli::{Dump, Mode, Record, Top};
+use crate::cli::{Dump, Record, Top};
 use crate::failure::Failure;
 
 /// Refuses what `rspy record` cannot do yet.
 pub fn record(options: &Record) -> Result<(), Failure> {
-    subprocesses(options.subprocesses, "record")?;
-    let mode = options.modes.mode();
-    let stacks = &options.stack_choice;
-    not_yet(options.modes.gc, "--gc")?;
-    not_yet(mode == Mode::GilWait, "--gil-wait")?;
-    not_yet(mode == Mode::Exception, "--mode exception")?;
-    not_yet(options.thread_choice.filter().is_some(), "--thread and --main-thread")?;
-    not_yet(stacks.filter().is_some(), "--include and --exclude")?;
-    not_yet(stacks.hide_importlib, "--hide-importlib")?;
-    not_yet(options.summary.is_some(), "--summary")?;
     native(options.native)
 }
 

@@ -13,6 +13,7 @@ mod completions;
 mod costs;
 mod dump;
 mod failure;
+mod figures;
 // Until the sampler asks it.
 #[allow(dead_code, unused_imports)]
 mod filter;
@@ -33,6 +34,7 @@ mod sampler;
 mod session;
 mod signals;
 mod stats;
+mod subject;
 mod target;
 mod wait;
 

@@ -16,6 +16,7 @@ use rspy_process::Process;
 use rspy_profile::LostReason;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::figures::{Counted, ProcessCounted};
 use crate::recorder::Recorder;
 use crate::sampler::{Sampler, Taken};
 
@@ -48,6 +49,10 @@ pub enum News {
     Names(HashMap<u64, String>),
     /// Samples that could not be taken.
     Lost(LostReason, u64),
+    /// What was counted of each thread, by number, since its numbers began.
+    Threads(Vec<Counted>),
+    /// What was counted of the process since it was met.
+    Counted(ProcessCounted),
     /// The process runs another Python now: its numbers begin anew, behind the first so many samples.
     Renewed(u64),
 }
@@ -210,8 +215,11 @@ mod tests {
     use crate::sampler::Known;
 
     fn recorder() -> Recorder {
-        let process = Process::open(std::process::id()).expect("this process");
-        Recorder::new(Profile::default(), process, false)
+        Recorder::new(Profile::default(), false, false)
+    }
+
+    fn begin(queue: &mut Queue) -> Told {
+        queue.begin(Process::open(std::process::id()).expect("this process"), None)
     }
 
     /// A recording thread that, each time it has taken all, says so and waits to be let go.
@@ -232,14 +240,27 @@ mod tests {
 
     fn sample(thread: u32) -> Taken {
         let known = Known::Whole;
-        Taken { at: 0, thread, stack: NodeId::ROOT, known, stood: true, active: Some(true), owns_gil: None }
+        Taken {
+            at: 0,
+            process: 0,
+            thread,
+            stack: NodeId::ROOT,
+            known,
+            stood: true,
+            active: Some(true),
+            owns_gil: None,
+            is_collecting: false,
+            waits_for: None,
+            weight: 1,
+        }
     }
 
     #[test]
     fn what_does_not_fit_is_counted_and_dropped() {
         let (mut queue, said, let_go) = start();
         said.recv().expect("it has begun");
-        queue.tell(thread(1));
+        begin(&mut queue);
+        queue.tell(0, thread(1));
         for _ in 0..CAPACITY + 10 {
             queue.push(sample(0));
         }
@@ -251,12 +272,13 @@ mod tests {
     #[test]
     fn samples_find_what_they_refer_to() {
         let mut queue = Queue::start(recorder(), |_| {}).expect("a thread");
+        begin(&mut queue);
         for number in 0..2_000 {
-            queue.tell(thread(number.into()));
+            queue.tell(0, thread(number.into()));
             queue.push(sample(number));
             queue.thread.unpark();
         }
-        let profile = queue.finish().into_profile();
+        let profile = queue.finish().into_profile().0;
         let ids: Vec<_> =
             profile.samples().iter().map(|run| profile.threads[run.sample.thread].python_id).collect();
         assert_eq!(ids, (0..2_000).map(Some).collect::<Vec<_>>());
@@ -266,15 +288,16 @@ mod tests {
     fn samples_of_one_python_are_not_taken_for_those_of_the_next() {
         let (mut queue, said, let_go) = start();
         said.recv().expect("it has begun");
+        let mut told = begin(&mut queue);
         for python_id in [1, 2, 3] {
-            queue.tell(thread(python_id));
+            queue.tell(0, thread(python_id));
             queue.push(sample(0));
-            queue.renew();
+            queue.renew(&mut told);
         }
         drop(let_go);
         let recorder = queue.finish();
         assert_eq!(recorder.samples(), 3);
-        let profile = recorder.into_profile();
+        let profile = recorder.into_profile().0;
         let ids: Vec<_> =
             profile.samples().iter().map(|run| profile.threads[run.sample.thread].python_id).collect();
         assert_eq!(ids, [Some(1), Some(2), Some(3)]);

@@ -4,19 +4,19 @@ use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use rspy_process::Process;
 use rspy_process::stop::StopStats;
 use rspy_profile::{FormatError, Metadata, Options, Profile};
 
 use crate::attach::attach;
-use crate::cli::Record;
+use crate::cli::{Mode, Record};
 use crate::costs::Costs;
+use crate::figures::Figures;
 use crate::failure::{Failure, refused_stops};
 use crate::launch::{Launched, exit_code};
 use crate::output::Output;
 use crate::progress::{Messages, Progress, grouped, report};
 use crate::recorder::Recorder;
-use crate::sampler::{Wanted, Which};
+use crate::sampler::{Only, Wanted, Which};
 use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
 use crate::stats::Stats;
@@ -37,11 +37,22 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         limit: options.duration.0,
         wanted: Wanted {
             which: if mode.includes_idle() { Which::All } else { Which::Active },
-            gil: mode.is_gil(),
+            only: match mode {
+                Mode::Wall | Mode::Cpu => Only::Any,
+                Mode::Gil { .. } => Only::GilHolders,
+                Mode::GilWait => Only::GilWaiters,
+                Mode::Exception => Only::Exceptions,
+            },
+            gc: options.modes.gc,
             class_names: options.class_names,
             pausing,
+            threads: options.thread_choice.filter(),
+            stacks: options.stack_choice.filter(),
         },
+        subprocesses: options.subprocesses,
     };
+    // A file that cannot be written is found out before.
+    let figures_file = options.summary.as_deref().map(Output::open).transpose()?;
     let mut signals = Signals::collect(options.pid.is_none())?;
     let (mut launched, target, output) = match options.pid {
         Some(pid) => {
@@ -66,11 +77,13 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     announce(options, &messages);
     let costs = Costs::start();
     let pid = target.process.pid();
-    let recorder = recorder(options, &target)?;
+    let profile = Profile::for_format(metadata(options, &target), options.format);
+    let recorder = Recorder::new(profile, options.columns, options.stack_choice.hide_importlib);
     let progress = Progress::new(options.duration.0, options.hideprogress);
     let bar = progress.clone();
     let show = move |elapsed, recorder: &Recorder| bar.show(elapsed, recorder.samples(), recorder.lost());
-    let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show);
+    let warn = |pid: u32, failure: Failure| report(format_args!("rspy: process {pid}: {failure}"));
+    let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show, warn);
     progress.finish();
     let (recorder, summary) = sampled.map_err(|error| {
         Failure::new(
@@ -78,7 +91,8 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             "Free some memory, or raise `ulimit -u`.",
         )
     })?;
-    let Summary { end, duration, stops, missed, .. } = summary;
+    let Summary { end, duration, missed, sums } = summary;
+    let stops = sums.stops;
     let refused = refused_stops(pid, &stops);
     match end {
         End::Elapsed => {}
@@ -99,7 +113,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     }
 
     let (samples, lost, cut) = (recorder.samples(), recorder.lost(), recorder.cut());
-    let mut profile = recorder.into_profile();
+    let (mut profile, figures) = recorder.into_profile();
     profile.metadata.duration = duration;
     let written = write(options, &profile, &output).map_err(|error| output.failure(&error));
     if written.is_ok() {
@@ -118,19 +132,24 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             grouped(cut),
             grouped(missed),
             duration.as_secs_f64(),
-            describe(&stops, summary.suspensions),
+            describe(&stops, sums.suspensions),
         ));
+        if figures.are_several() || options.stats {
+            report(&figures);
+        }
         if options.stats {
             let spent = costs.so_far();
             report(Stats { summary: &summary, spent, samples, cut, lost: &profile.lost });
         }
         if samples == 0 && lost == 0 {
-            report(nothing_seen(options, summary.counts.passes));
+            report(nothing_seen(options, sums.counts.passes));
         }
         if let Some(failure) = refused {
             report(format_args!("rspy: {failure}"));
         }
     }
+
+    let written = written.and_then(|()| figures_file.map_or(Ok(()), |file| write_figures(&file, &figures)));
 
     // The program's own end does not depend on whether the recording could be written.
     let status = launched.as_mut().and_then(|launched| match end {
@@ -185,14 +204,6 @@ fn announce(options: &Record, messages: &Messages) {
     messages.pause();
 }
 
-/// What takes the samples in: by a thread of its own, which looks for files by itself.
-fn recorder(options: &Record, target: &Target) -> Result<Recorder, Failure> {
-    let pid = target.process.pid();
-    let process = Process::open(pid).map_err(|error| Failure::attaching(pid, &error.into()))?;
-    let profile = Profile::for_format(metadata(options, target), options.format);
-    Ok(Recorder::new(profile, process, options.columns))
-}
-
 fn metadata(options: &Record, target: &Target) -> Metadata {
     Metadata {
         program: target.process.command_line().join(" "),
@@ -212,6 +223,7 @@ fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Resul
         line_numbers: !options.nolineno,
         by_function: options.function,
         full_filenames: options.full_filenames,
+        by_process: options.subprocesses,
         by_thread: options.threads,
         idle: options.modes.mode().includes_idle(),
         gil: options.modes.mode().is_gil(),
@@ -222,6 +234,17 @@ fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Resul
         Err(FormatError::Write(error)) => Err(error),
         Err(error) => Err(std::io::Error::other(error)),
     }
+}
+
+/// Writes the figures, if they are asked for.
+fn write_figures(output: &Output, figures: &Figures) -> Result<(), Failure> {
+    let written = output.begin().and_then(|file| {
+        let mut out = BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut out, figures)?;
+        writeln!(out)?;
+        out.flush()
+    });
+    written.map_err(|error| output.failure(&error))
 }
 
 fn describe(stops: &StopStats, suspensions: u64) -> String {

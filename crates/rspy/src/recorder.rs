@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::lines::Location;
 use rspy_cpython::sampling::{Node, NodeId};
@@ -14,7 +15,9 @@ use rspy_profile::{
 };
 
 use crate::columns::columns_of;
-use crate::names::{ShortNames, is_importlib};
+use crate::figures::{Counted, Figures, ProcessCounted, ProcessFigures, ThreadFigures};
+use crate::filter::is_importlib;
+use crate::names::ShortNames;
 use crate::queue::News;
 use crate::sampler::{Holder, Known, Taken};
 
@@ -44,6 +47,9 @@ struct Subject {
     /// By number of the thread.
     threads: Vec<ThreadId>,
     known_threads: HashMap<(Option<u32>, u64), ThreadId>,
+    counted: ProcessCounted,
+    /// What was counted of its threads, in the order they were met, and their samples.
+    figures: IndexMap<ThreadId, (Counted, u64)>,
 }
 
 /// A stack with what is on top of it, or missing.
@@ -75,6 +81,8 @@ impl Recorder {
         let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
             News::Process { .. } | News::Lost(..) => {}
+            News::Threads(all) => subject.count(&all),
+            News::Counted(counted) => subject.counted = counted,
             News::Thread { os_id, python_id } => subject.meet(profile, os_id, python_id),
             News::Code(info) => subject.codes.push(info),
             News::Node(node) => subject.grow(profile, &node, *columns, *hides_importlib),
@@ -104,7 +112,9 @@ impl Recorder {
             waits_for: taken.waits_for,
         };
         let stack = subject.extended_stack(profile, extended);
-        subject.samples += 1;
+        if let Some((_, samples)) = subject.figures.get_mut(&thread) {
+            *samples += u64::from(taken.weight);
+        }
         self.samples += 1;
         self.cut += u64::from(taken.known == Known::Cut);
         self.profile.add(Sample {
@@ -143,10 +153,23 @@ impl Recorder {
         self.subjects.len()
     }
 
-    /// The profile as it is, and the threads of each process by their numbers.
-    pub fn into_profile(self) -> (Profile, Vec<Vec<ThreadId>>) {
-        let threads = self.subjects.into_iter().map(|subject| subject.threads).collect();
-        (self.profile, threads)
+    /// The profile as it is, and the figures of its processes and threads.
+    pub fn into_profile(self) -> (Profile, Figures) {
+        let Recorder { profile, subjects, .. } = self;
+        let text = |id| profile.strings[id].to_owned();
+        let processes = subjects.iter().map(|subject| {
+            let threads = subject.figures.iter().map(|(id, (counted, samples))| {
+                let thread = &profile.threads[*id];
+                let ids = (thread.os_id, thread.python_id);
+                ThreadFigures::new(ids, thread.name.map(text), counted, *samples)
+            });
+            let process = &profile.processes[subject.id];
+            let parent = process.parent.map(|parent| profile.processes[parent].pid);
+            let command_line = text(process.command_line);
+            ProcessFigures::new((process.pid, parent), command_line, &subject.counted, threads.collect())
+        });
+        let figures = Figures { processes: processes.collect() };
+        (profile, figures)
     }
 
     fn begin(&mut self, process: Process, parent: Option<u32>) {
@@ -162,6 +185,8 @@ impl Recorder {
             extended: HashMap::new(),
             threads: Vec::new(),
             known_threads: HashMap::new(),
+            counted: ProcessCounted::default(),
+            figures: IndexMap::new(),
         });
     }
 }
@@ -173,7 +198,14 @@ impl Subject {
         let id = *self.known_threads.entry((os_id, python_id)).or_insert_with(|| {
             profile.threads.add(Thread { process, os_id, python_id: Some(python_id), name: None })
         });
+        self.figures.entry(id).or_default();
         self.threads.push(id);
+    }
+
+    fn count(&mut self, all: &[Counted]) {
+        for (id, counted) in self.threads.iter().zip(all) {
+            self.figures.entry(*id).or_default().0.add(counted);
+        }
     }
 
     fn name_threads(&mut self, profile: &mut Profile, names: &HashMap<u64, String>) {

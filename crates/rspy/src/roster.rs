@@ -1,6 +1,7 @@
 //! The threads of a process, and what the scheduler says of each, kept from one sample to
 //! the next.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rspy_cpython::Attached;
@@ -11,6 +12,7 @@ use rspy_process::threads::{Ran, RunState, SchedStat, ThreadStat};
 use rspy_process::{Batch, Memory, Process, ReadError, word};
 
 use crate::figures::{Counted, Doing, Span};
+use crate::filter::{Candidate, Match, ThreadFilter};
 
 /// A thread that was found asleep so often in a row may be looked at less often.
 const LONG_ASLEEP: u32 = 8;
@@ -42,6 +44,8 @@ pub struct Member {
     pub resting: Option<(Ran, Sampled)>,
     /// What it did when it was looked at.
     pub doing: Doing,
+    /// Whether samples of it are wanted.
+    pub is_wanted: Match,
     /// A sample of it was taken without a stop since code was looked at again.
     pub is_in_doubt: bool,
     /// For how many samples one that is taken now stands.
@@ -71,6 +75,7 @@ impl Member {
             run_state: None,
             resting: None,
             doing: Doing::default(),
+            is_wanted: Match::Yes,
             is_in_doubt: false,
             weight: 1,
             counted: Counted::default(),
@@ -209,6 +214,20 @@ impl Roster {
             if let Some(below) = self.members[index].below {
                 self.members[below].has_above = true;
             }
+        }
+    }
+
+    /// Finds out which threads of process `pid` are wanted; all without a filter.
+    pub fn choose_wanted(&mut self, pid: u32, filter: Option<&ThreadFilter>, names: &HashMap<u64, String>) {
+        let Some(filter) = filter else { return };
+        for member in &mut self.members {
+            let python_id = member.watch.state.thread_id;
+            member.is_wanted = filter.matches(&Candidate {
+                os_id: member.os_id,
+                python_id,
+                is_main: member.os_id == Some(pid),
+                name: names.get(&python_id).map(String::as_str),
+            });
         }
     }
 

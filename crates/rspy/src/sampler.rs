@@ -7,6 +7,7 @@
 //! thread stands; or the frames form no chain. Those are passed by letting go and stopping
 //! once more, a few microseconds later.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rspy_cpython::Attached;
@@ -23,6 +24,7 @@ use rspy_process::{Batch, Memory, Process, ReadError};
 use crate::budget::Budget;
 use crate::preempted::Usual;
 use crate::figures::Counted;
+use crate::filter::{Match, StackFilter, ThreadFilter};
 use crate::roster::{Member, Met, Roster};
 use crate::stats::Counts;
 use crate::target::{Pausing, Target};
@@ -116,7 +118,7 @@ pub enum Only {
 }
 
 /// What samples are to be of.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wanted {
     /// Which threads.
     pub which: Which,
@@ -128,6 +130,10 @@ pub struct Wanted {
     pub class_names: bool,
     /// Whether threads may be stopped.
     pub pausing: Pausing,
+    /// Threads to be left out.
+    pub threads: Option<ThreadFilter>,
+    /// Stacks to be left out.
+    pub stacks: Option<StackFilter>,
 }
 
 /// A process that is sampled. Bound to the OS thread that made it, which does all tracing.
@@ -158,6 +164,8 @@ pub struct Sampler {
     results: Vec<Option<Sampled>>,
     tids: Vec<u32>,
     pending: Vec<Taken>,
+    /// Names of threads by `threading.get_ident()`, where it depends on them which are wanted.
+    names: HashMap<u64, String>,
     /// What it has cost and come to.
     pub counts: Counts,
 }
@@ -219,6 +227,7 @@ impl Sampler {
             results: Vec::new(),
             tids: Vec::new(),
             pending: Vec::with_capacity(PENDING),
+            names: HashMap::new(),
             counts: Counts::default(),
         }
     }
@@ -286,6 +295,7 @@ impl Sampler {
             if self.is_stale {
                 self.is_stale = false;
                 self.roster.renew(&self.attached, &self.process)?;
+                self.roster.choose_wanted(self.process.pid(), self.wanted.threads.as_ref(), &self.names);
                 let Sampler { roster, heads, attached, .. } = self;
                 heads.learn(memory, attached, roster.members.iter().map(|member| &member.watch.state))?;
             }
@@ -355,7 +365,7 @@ impl Sampler {
         for index in 0..roster.members.len() {
             let may_run = !all_stand && !stands(&roster.members[index]);
             let member = &mut roster.members[index];
-            asked.push(match plan(member, self.wanted.which) {
+            asked.push(match plan(member, &self.wanted, &self.gil) {
                 Some(plan) => plan,
                 None => match unwinder.ask(memory, layout, &mut member.watch, batch, may_run) {
                     asked if may_run => Ask::Running(asked),
@@ -412,7 +422,7 @@ impl Sampler {
         let words = (self.wanted.only != Only::Any).then(|| heads.ask(batch));
         asked.clear();
         for member in &mut roster.members {
-            asked.push(match plan(member, self.wanted.which) {
+            asked.push(match plan(member, &self.wanted, &self.gil) {
                 Some(plan) => plan,
                 None => Ask::Running(unwinder.ask(memory, layout, &mut member.watch, batch, true)),
             });
@@ -447,6 +457,20 @@ impl Sampler {
         end
     }
 
+    /// Takes note of names of threads by `threading.get_ident()`.
+    pub fn learn_names(&mut self, names: &HashMap<u64, String>) {
+        if let Some(filter) = &self.wanted.threads {
+            self.names.clone_from(names);
+            self.roster.choose_wanted(self.process.pid(), Some(filter), &self.names);
+        }
+    }
+
+    /// Whether there are threads that may be wanted, once their names are known.
+    pub fn waits_for_names(&self) -> bool {
+        self.wanted.threads.is_some()
+            && self.roster.members.iter().any(|member| member.is_wanted == Match::NotYet)
+    }
+
     /// Counts what all threads do.
     fn count(&mut self) {
         self.roster.count(&self.gil, |_| None);
@@ -477,6 +501,10 @@ impl Sampler {
                 GilState::Held { .. } => Some(self.gil.holds(&member.watch.state)),
                 _ => None,
             };
+            let is_kept = |stacks: &mut StackFilter| stacks.keeps(sampled.stack, &self.unwinder);
+            if !member.is_wanted.is_yes() || !self.wanted.stacks.as_mut().is_none_or(is_kept) {
+                continue;
+            }
             let is_wanted = match self.wanted.only {
                 Only::Any => true,
                 Only::GilHolders => owns_gil == Some(true),
@@ -590,8 +618,19 @@ impl Sampler {
 }
 
 /// What is to be done about a thread without reading it; `None` if it is to be read.
-fn plan(member: &Member, which: Which) -> Option<Ask> {
-    if which == Which::Active && member.sleeps() {
+fn plan(member: &Member, wanted: &Wanted, gil: &GilState) -> Option<Ask> {
+    if wanted.which == Which::Active && member.sleeps() {
+        return Some(Ask::Leave);
+    }
+    let is_wanted = member.is_wanted.is_yes()
+        && match wanted.only {
+            Only::Any | Only::GilHolders => true,
+            Only::GilWaiters => member.doing.waits_for_gil == Some(true),
+            Only::Exceptions => member.doing.handles_exception == Some(true),
+        };
+    // Who waits is shown with whom it waits for.
+    let is_shown = wanted.only == Only::GilWaiters && gil.holds(&member.watch.state);
+    if !is_wanted && !is_shown {
         return Some(Ask::Leave);
     }
     match member.resting {

@@ -93,13 +93,13 @@ impl Family<'_> {
         let parent = parent.and_then(|pid| self.subjects.iter().find(|subject| subject.pid() == pid));
         let told = queue.begin(process, parent.map(|parent| parent.told.process));
         self.seed = self.seed.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut subject = Subject::new(target, &self.plan.wanted, told, self.start, self.seed);
+        let mut subject = Subject::new(target, &self.plan.wanted, told, self.plan.subprocesses, (self.start, self.seed));
         subject.look(queue, Instant::now());
         self.subjects.push(subject);
     }
 
     /// Takes a sample of each; forgets those that have ended. Answers when it was over.
-    fn sample(&mut self, mut now: Instant, queue: &mut Queue) -> Instant {
+    fn sample(&mut self, mut now: Instant, queue: &mut Queue, finder: Option<&Finder>) -> Instant {
         let mut index = 0;
         while let Some(subject) = self.subjects.get_mut(index) {
             match subject.sample(now, queue) {
@@ -107,8 +107,11 @@ impl Family<'_> {
                     now = end;
                     index += 1;
                 }
-                Err(Ended) => {
+                Err(ended) => {
                     let subject = self.subjects.remove(index);
+                    if let (Ended::Replaced, Some(finder)) = (ended, finder) {
+                        finder.look_again(subject.pid());
+                    }
                     self.finish(subject, queue);
                 }
             }
@@ -159,7 +162,7 @@ pub fn sample(
     let mut clock = Clock::new(start, plan.rate, seed);
     let mut queue = Queue::start(recorder, move |recorder| show(start.elapsed(), recorder))?;
     let finder = match plan.subprocesses {
-        true => Some(Finder::start(&target, plan.wanted.pausing)?),
+        true => Some(Finder::start(pid, [&target])?),
         false => None,
     };
     let seed = seed.rotate_left(32);
@@ -168,6 +171,7 @@ pub fn sample(
     // One too far away to be counted is none.
     let limit = plan.limit.and_then(|limit| start.checked_add(limit));
     let mut missed = 0;
+    let mut is_over = false;
     // Asking for the time costs as much as some frames: it is asked for once a sample.
     let mut now = start;
     let end = 'samples: loop {
@@ -198,12 +202,16 @@ pub fn sample(
         }
         for event in finder.iter().flat_map(Finder::events) {
             match event {
-                Event::Found(found) => family.add(found.target, Some(found.parent), &mut queue),
+                Event::Found(found) => {
+                    let parent = found.parent;
+                    family.add(found.into_target(plan.wanted.pausing), Some(parent), &mut queue);
+                }
                 Event::Failed { pid, failure } => warn(pid, failure),
+                Event::Over => is_over = true,
             }
         }
-        now = family.sample(now, &mut queue);
-        if family.subjects.is_empty() {
+        now = family.sample(now, &mut queue, finder.as_ref());
+        if family.subjects.is_empty() && (finder.is_none() || is_over) {
             break End::Exited;
         }
     };

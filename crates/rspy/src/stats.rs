@@ -6,7 +6,7 @@ use rspy_profile::Lost;
 
 use crate::costs::Spent;
 use crate::progress::grouped;
-use crate::session::Summary;
+use crate::session::{Summary, Sums};
 
 /// Counts of one recording.
 #[derive(Copy, Clone, Debug, Default)]
@@ -19,6 +19,16 @@ pub struct Counts {
     pub preempted: u64,
     /// Code objects that turned out to be others by now.
     pub refuted: u64,
+}
+
+impl Counts {
+    /// Adds those of another process.
+    pub fn add(&mut self, other: &Counts) {
+        self.passes += other.passes;
+        self.rounds += other.rounds;
+        self.preempted += other.preempted;
+        self.refuted += other.refuted;
+    }
 }
 
 /// What `--stats` tells of a recording: a few lines, each of which begins with what it is about.
@@ -40,7 +50,7 @@ const SUBJECT: usize = 10;
 
 impl Display for Stats<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let Summary { stops, counts, usage, work, .. } = *self.summary;
+        let Sums { stops, counts, usage, work, suspensions } = self.summary.sums;
         line(out, "itself", &self.spent)?;
         if self.samples > 0 {
             let per_sample = |all: f64| all / self.samples as f64;
@@ -65,7 +75,7 @@ impl Display for Stats<'_> {
         let number = grouped(stops.count);
         line(out, "stops", format_args!("{number}, {total:.1} ms in all, {longest:.2} ms at most"))?;
         let (again, late) = (grouped(counts.rounds), grouped(stops.late));
-        let suspended = grouped(self.summary.suspensions);
+        let suspended = grouped(suspensions);
         line(out, "", format_args!("{again} made again, {late} late, suspended: {suspended}"))?;
         line(out, "cut", format_args!("{}", grouped(self.cut)))?;
         line(out, "lost", format_args!("{}", grouped(self.lost.total())))?;
@@ -102,6 +112,7 @@ mod tests {
             end: End::Elapsed,
             duration: Duration::from_secs(5),
             missed: 12 * scale,
+            sums: Sums {
             stops: StopStats {
                 count: 4_997 * scale,
                 total: Duration::from_micros(330_900 * scale),
@@ -117,6 +128,7 @@ mod tests {
                 decoded: 1_000 * scale,
                 surprises: 40 * scale,
                 unknown: scale,
+            },
             },
         }
     }
@@ -169,14 +181,7 @@ code      1 refuted: the object had become another";
 
     #[test]
     fn a_recording_without_samples_has_no_figures_of_one() {
-        let nothing = Summary {
-            missed: 0,
-            stops: StopStats::default(),
-            counts: Counts::default(),
-            usage: Usage::default(),
-            work: Work::default(),
-            ..summary(0)
-        };
+        let nothing = Summary { missed: 0, sums: Sums::default(), ..summary(0) };
         let stats = Stats { summary: &nothing, spent: spent(0), samples: 0, cut: 0, lost: &Lost::default() };
         let text = stats.to_string();
         assert!(!text.contains("a sample") && !text.contains("NaN"), "{text}");

@@ -9,7 +9,7 @@ use rspy_process::ReadError;
 use rspy_profile::LostReason;
 
 use crate::attach::Search;
-use crate::figures::Span;
+use crate::figures::{ProcessCounted, Span};
 use crate::queue::{News, Queue, Told};
 use crate::recorder::lost_reason;
 use crate::sampler::{Sampler, Wanted};
@@ -18,6 +18,8 @@ use crate::target::Target;
 /// How soon names of threads are looked for, and how often at most where nothing is new: a
 /// thread may name itself late, or end before the recording does.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How soon where it depends on their names which threads are recorded.
+const NAMES: Duration = Duration::from_millis(20);
 const LOOK_SELDOM: Duration = Duration::from_secs(8);
 
 /// A process that is recorded.
@@ -26,18 +28,26 @@ pub struct Subject {
     pub sampler: Sampler,
     /// What was told of it.
     pub told: Told,
+    /// Whether somebody else looks for what it runs if it replaces itself.
+    is_in_tree: bool,
     search: Search,
     span: Span,
     max_rss: Option<u64>,
     looks: Looks,
 }
 
-/// The process has ended.
+/// Why a process cannot be sampled any more.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Ended;
+pub enum Ended {
+    /// It is gone.
+    Gone,
+    /// It may run another program.
+    Replaced,
+}
 
 /// When names of threads are looked for, and memory.
 struct Looks {
+    last: Instant,
     next: Instant,
     pause: Duration,
     known: usize,
@@ -45,7 +55,14 @@ struct Looks {
 
 impl Subject {
     /// Samples `target` from now on, into a recording that was `begun` some time ago.
-    pub fn new(target: Target, wanted: &Wanted, told: Told, begun: Instant, seed: u64) -> Subject {
+    /// `is_in_tree`: somebody else looks for what it runs if it replaces itself.
+    pub fn new(
+        target: Target,
+        wanted: &Wanted,
+        told: Told,
+        is_in_tree: bool,
+        (begun, seed): (Instant, u64),
+    ) -> Subject {
         let pid = target.process.pid();
         let now = Instant::now();
         Subject {
@@ -53,9 +70,10 @@ impl Subject {
             search: Search::new(pid, wanted.pausing),
             sampler: Sampler::new(target, told.process, wanted.clone(), begun, seed),
             told,
+            is_in_tree,
             span: Span::new(now, cpu_time(pid)),
             max_rss: None,
-            looks: Looks { next: now + LOOK_AGAIN, pause: LOOK_AGAIN, known: 0 },
+            looks: Looks { last: now, next: now + LOOK_AGAIN, pause: LOOK_AGAIN, known: 0 },
         }
     }
 
@@ -76,9 +94,12 @@ impl Subject {
             Err(ReadError::Gone) => return Err(Ended),
             Err(error) => {
                 if !self.sampler.process.is_same() {
-                    return Err(Ended);
+                    return Err(Ended::Gone);
                 }
                 queue.tell(self.told.process, News::Lost(lost_reason(error), 1));
+                if self.is_in_tree {
+                    return Err(Ended::Replaced);
+                }
                 if let Some(Ok(found)) = self.search.attempt() {
                     let pid = self.pid();
                     tracing::info!(pid, version = %found.attached.version(), "found its Python again");
@@ -103,20 +124,20 @@ impl Subject {
     /// Looks for names of threads and at its memory, as far as it is there still.
     pub fn look(&mut self, queue: &Queue, now: Instant) {
         let Sampler { attached, process, .. } = &self.sampler;
-        queue.tell(self.told.process, News::Names(attached.thread_names(process.memory())));
+        let names = attached.thread_names(process.memory());
+        self.sampler.learn_names(&names);
+        queue.tell(self.told.process, News::Names(names));
+        let process = &self.sampler.process;
         self.span.extend(now, cpu_time(process.pid()));
         self.max_rss = process.max_rss().max(self.max_rss);
     }
 
     fn tell_figures(&mut self, queue: &mut Queue) {
         queue.introduce(&mut self.told, &self.sampler);
-        let news = News::Figures {
-            seen: self.span.seen(),
-            cpu: self.span.cpu(),
-            max_rss: self.max_rss,
-            threads: self.sampler.counted(),
-        };
-        queue.tell(self.told.process, news);
+        queue.tell(self.told.process, News::Threads(self.sampler.counted()));
+        let counted =
+            ProcessCounted { seen: self.span.seen(), cpu: self.span.cpu(), max_rss: self.max_rss };
+        queue.tell(self.told.process, News::Counted(counted));
     }
 
     /// Hands on the samples that need not wait any longer.
@@ -143,10 +164,12 @@ impl Subject {
             looks.pause = LOOK_AGAIN;
             looks.next = looks.next.min(now + LOOK_AGAIN);
         }
-        if now < looks.next {
+        let waits_for_names = self.sampler.waits_for_names() && now.saturating_duration_since(looks.last) >= NAMES;
+        if now < looks.next && !waits_for_names {
             return;
         }
         looks.known = met;
+        looks.last = now;
         looks.next = now + looks.pause;
         looks.pause = (looks.pause * 2).min(LOOK_SELDOM);
         self.look(queue, now);

@@ -98,6 +98,11 @@ impl Pacer {
         Pacer { exit, margin: Duration::ZERO, may_sleep, looked: Instant::now() }
     }
 
+    /// Does not wait for the exit any more.
+    pub fn forget_exit(&mut self) {
+        self.exit = None;
+    }
+
     /// As [`wait`], but for signals and exits of the last millisecond, which may be found
     /// by the next call. `now` becomes the time when it was over.
     pub fn wait(&mut self, due: Instant, now: &mut Instant, signals: &Signals) -> Woken {

@@ -76,6 +76,13 @@ pub enum Match {
     NotYet,
 }
 
+impl Match {
+    /// Whether it is known to be wanted.
+    pub fn is_yes(self) -> bool {
+        self == Match::Yes
+    }
+}
+
 impl From<bool> for Match {
     fn from(is_match: bool) -> Match {
         if is_match { Match::Yes } else { Match::No }
