@@ -54,12 +54,20 @@ pub fn path_to(root: u32, pid: u32) -> Vec<u32> {
 
 fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let mut children = Vec::new();
-    for thread in threads.flatten() {
-        let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        children.extend(text.split_ascii_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-    }
-    children
+    let threads = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    threads.flat_map(|thread| children_of_thread(pid, thread)).collect()
+}
+
+/// The processes that one thread has started.
+pub(crate) fn children_of_thread(pid: u32, thread: u32) -> Vec<u32> {
+    let text = fs::read(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+    parse_pids(&text).collect()
+}
+
+/// The ids in a `children` file.
+pub(crate) fn parse_pids(text: &[u8]) -> impl Iterator<Item = u32> {
+    let words = text.split(|byte| byte.is_ascii_whitespace());
+    words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Memory ([`Memory`], [`LiveMemory`], [`Batch`]), what is mapped ([`maps`]), the
 //! images behind it ([`elf`]), threads and their state ([`threads`]), the processes
-//! it has started ([`children`]), stopping a thread for the length of one read
+//! it has started ([`children`], [`tree`]), stopping a thread for the length of one read
 //! ([`stop`]).
 //!
 //! Knows nothing of Python; never writes into the target. Linux on x86-64 only:
@@ -21,6 +21,7 @@ mod process;
 pub mod stop;
 mod sys;
 pub mod threads;
+pub mod tree;
 
 pub use address::Address;
 pub use error::ProcessError;

@@ -35,6 +35,12 @@ impl Process {
         self.pid
     }
 
+    /// When it started, in the kernel's clock ticks since boot: with the id it says which
+    /// process is meant.
+    pub fn start_time(&self) -> u64 {
+        self.start_time
+    }
+
     /// Its memory.
     pub fn memory(&self) -> &LiveMemory {
         &self.memory
@@ -153,7 +159,7 @@ impl Process {
 }
 
 /// `/proc/PID/stat`, as far as needed here.
-fn stat(pid: u32) -> Result<procfs::process::Stat, ProcessError> {
+pub(crate) fn stat(pid: u32) -> Result<procfs::process::Stat, ProcessError> {
     let gone = ProcessError::NoSuchProcess { pid };
     let Ok(raw) = i32::try_from(pid) else { return Err(gone) };
     procfs::process::Process::new(raw).and_then(|process| process.stat()).map_err(|error| match error {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rspy_cpython::FindError;
-use rspy_process::{Process, ProcessError, ReadError};
+use rspy_process::{ProcessError, ReadError};
 
 use crate::failure::Failure;
 use crate::target::{Pausing, Target};
@@ -53,42 +53,66 @@ fn may_pass(error: &FindError) -> bool {
     }
 }
 
-/// A search for the interpreter of one process, tried again until it is there:
-/// at once when the process runs another executable, else after a rest that
-/// depends on what a try costs.
+/// When to look for an interpreter in a process: at once when it runs another executable,
+/// else after a rest that depends on what a try costs.
+pub struct Tries {
+    /// What it ran at the last try.
+    pub executable: Option<PathBuf>,
+    /// How many there were with that.
+    pub count: u32,
+    /// When the next one is due.
+    pub due: Instant,
+}
+
+impl Tries {
+    /// Whether to try now, if the process runs `executable`.
+    pub fn are_due(&mut self, executable: Option<PathBuf>) -> bool {
+        if executable != self.executable {
+            self.count = 0;
+            self.executable = executable;
+            return true;
+        }
+        Instant::now() >= self.due
+    }
+
+    /// There was one that began at `start`.
+    pub fn tried(&mut self, start: Instant) {
+        let end = Instant::now();
+        self.count = self.count.saturating_add(1);
+        let rest = FIRST_REST.max(self.count).min(LAST_REST);
+        self.due = end + (end - start).saturating_mul(rest).max(PAUSE);
+    }
+}
+
+/// A search for the interpreter of one process, tried again until it is there.
 pub struct Search {
     /// The process.
     pub pid: u32,
     pausing: Pausing,
-    /// What it ran at the last try.
-    pub executable: Option<PathBuf>,
-    due: Instant,
-    /// How many there were with that.
-    pub tries: u32,
+    /// The tries so far.
+    pub tries: Tries,
 }
 
 impl Search {
     /// A search in process `pid`, the first try of which is due.
     pub fn new(pid: u32, pausing: Pausing) -> Search {
-        Search { pid, pausing, executable: None, due: Instant::now(), tries: 0 }
+        Search { pid, pausing, tries: Tries { executable: None, count: 0, due: Instant::now() } }
     }
 
     /// Tries if it is time to.
     pub fn attempt(&mut self) -> Option<Result<Target, FindError>> {
-        let executable = Process::open(self.pid).and_then(|process| process.executable()).ok();
+        let executable = executable_of(self.pid);
         let start = Instant::now();
-        if start < self.due && executable == self.executable {
+        if !self.tries.are_due(executable) {
             return None;
         }
-        if executable != self.executable {
-            self.executable = executable;
-            self.tries = 0;
-        }
-        self.tries = self.tries.saturating_add(1);
         let outcome = Target::attach(self.pid, self.pausing);
-        let end = Instant::now();
-        let rest = FIRST_REST.max(self.tries).min(LAST_REST);
-        self.due = end + (end - start).saturating_mul(rest).max(PAUSE);
+        self.tries.tried(start);
         Some(outcome)
     }
+}
+
+/// What process `pid` runs; `None` if it has ended or may not be looked at.
+pub fn executable_of(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }

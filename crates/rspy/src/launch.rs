@@ -115,7 +115,12 @@ impl Launched {
                 match search.attempt() {
                     Some(Ok(target)) => {
                         let after = start.elapsed();
-                        tracing::info!(pid = search.pid, ?after, tries = search.tries, "found its Python");
+                        tracing::info!(
+                            pid = search.pid,
+                            ?after,
+                            tries = search.tries.count,
+                            "found its Python"
+                        );
                         self.below = path_to(root, search.pid).into_iter().filter_map(exit_of).collect();
                         return Ok(target);
                     }
@@ -316,7 +321,7 @@ fn is_readable(process: &OwnedFd) -> bool {
 fn no_python(searches: &[Search]) -> Failure {
     let mut executables: Vec<String> = searches
         .iter()
-        .filter_map(|search| Some(search.executable.as_ref()?.display().to_string()))
+        .filter_map(|search| Some(search.tries.executable.as_ref()?.display().to_string()))
         .collect();
     executables.dedup();
     Failure::new(

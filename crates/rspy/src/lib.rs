@@ -36,14 +36,16 @@ mod signals;
 mod stats;
 mod subject;
 mod target;
+mod tree;
 mod wait;
 
-/// The sampling thread's part, for the tests and benches of it: no interface to build upon.
+/// The sampling thread's part and the one that finds processes, for the tests and benches of it: no interface to build upon.
 #[doc(hidden)]
 pub mod sampling {
     pub use crate::sampler::Which;
     pub use crate::sampler::{Sampler, Wanted};
     pub use crate::target::{Pausing, Target};
+    pub use crate::tree::{Event, Finder, Found};
 }
 
 use std::process::ExitCode;

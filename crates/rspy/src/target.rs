@@ -103,14 +103,19 @@ impl Target {
     pub fn attach(pid: u32, pausing: Pausing) -> Result<Target, FindError> {
         let process = Process::open(pid)?;
         let attached = Attached::find(&process)?;
-        Ok(Target {
+        Ok(Target::new(process, attached, pausing))
+    }
+
+    /// A process with its interpreter that was found. On the thread that is to look at it.
+    pub fn new(process: Process, attached: Attached, pausing: Pausing) -> Target {
+        Target {
             process,
             attached,
             pausing,
             reader: Reader::default(),
             tracer: Tracer::new(STOP_LIMIT),
             stats: HashMap::new(),
-        })
+        }
     }
 
     /// From now on looks read local variables as well, while the threads stand still.

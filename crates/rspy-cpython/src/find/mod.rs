@@ -5,6 +5,7 @@
 //! memory itself, searched for what the runtime says of itself. Whatever is found
 //! is believed only if the chain from it to `sys.modules` and a code object holds.
 
+mod again;
 mod scan;
 mod validate;
 
@@ -80,6 +81,9 @@ pub struct Attached {
     pub layout: Layout,
     /// The file it was found in, as the target sees it.
     pub binary: PathBuf,
+    /// Where that file is mapped, and which inode it was.
+    base: Address,
+    inode: u64,
     roots: Found,
     thread_ids: ThreadIds,
 }
@@ -265,10 +269,16 @@ impl Candidate<'_> {
         Ok(found.map(|(layout, roots)| Attached {
             layout,
             binary: self.file.path.clone(),
+            base: self.file.base,
+            inode: inode(self.file),
             roots,
             thread_ids: ThreadIds::default(),
         }))
     }
+}
+
+fn inode(file: &LoadedFile) -> u64 {
+    file.mappings.first().map_or(0, |mapping| mapping.inode)
 }
 
 /// Of two failures, the one that says more to the user.
