@@ -249,7 +249,11 @@ impl Figures {
     }
 
     fn table_of_processes(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "  {:WIDEST_NAME$} {:>8} {:>7} {:>7} {:>8}", "process", "seconds", "CPU %", "MB", "samples")?;
+        write!(
+            out,
+            "  {:WIDEST_NAME$} {:>8} {:>7} {:>7} {:>8}",
+            "process", "seconds", "CPU %", "MB", "samples"
+        )?;
         let mut processes: Vec<&ProcessFigures> = self.processes.iter().collect();
         processes.sort_by(|one, other| {
             let busy = |process: &ProcessFigures| process.cpu_percent.unwrap_or(0.0) * process.seconds;
@@ -290,7 +294,8 @@ impl Figures {
                 (None, Some(id)) => format!("{id:#X}"),
                 (None, None) => "unknown".to_owned(),
             };
-            let of = if several && thread.os_thread_id != Some(*pid) { format!("{pid}/") } else { String::new() };
+            let of =
+                if several && thread.os_thread_id != Some(*pid) { format!("{pid}/") } else { String::new() };
             let name = fitting(&format!("{of}{id} {}", thread.name.as_deref().unwrap_or_default()));
             let figures =
                 [thread.cpu_percent, thread.gil_percent, thread.gil_wait_percent, thread.gc_percent];

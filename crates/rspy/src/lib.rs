@@ -42,8 +42,7 @@ mod wait;
 /// The sampling thread's part and the one that finds processes, for the tests and benches of it: no interface to build upon.
 #[doc(hidden)]
 pub mod sampling {
-    pub use crate::sampler::Which;
-    pub use crate::sampler::{Sampler, Wanted};
+    pub use crate::sampler::{Only, Sampler, Wanted, Which};
     pub use crate::target::{Pausing, Target};
     pub use crate::tree::{Event, Finder, Found};
 }

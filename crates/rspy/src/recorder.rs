@@ -148,11 +148,6 @@ impl Recorder {
         self.profile.lost.total()
     }
 
-    /// How many processes were met.
-    pub fn processes(&self) -> usize {
-        self.subjects.len()
-    }
-
     /// The profile as it is, and the figures of its processes and threads.
     pub fn into_profile(self) -> (Profile, Figures) {
         let Recorder { profile, subjects, .. } = self;
@@ -272,8 +267,7 @@ impl Subject {
         let missing = missing.map(|kind| profile.frames.intern(Frame::unknown(kind)));
         let mut frames = Vec::new();
         let mut at = node;
-        while let Some((frame, parent, _)) =
-            at.index().checked_sub(1).and_then(|index| self.nodes.get(index))
+        while let Some((frame, parent, _)) = at.index().checked_sub(1).and_then(|index| self.nodes.get(index))
         {
             frames.extend(*frame);
             at = *parent;

@@ -290,7 +290,10 @@ impl Roster {
 
     /// Asks the scheduler of those that were chosen.
     pub fn refresh(&mut self, now: Instant) {
-        self.members.iter_mut().filter(|member| !member.is_passed_over).for_each(|member| member.refresh(now));
+        self.members
+            .iter_mut()
+            .filter(|member| !member.is_passed_over)
+            .for_each(|member| member.refresh(now));
     }
 
     /// How seldom those who have slept for long are looked at: one time in so many.

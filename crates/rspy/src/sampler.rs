@@ -22,9 +22,9 @@ use rspy_process::threads::RunState;
 use rspy_process::{Batch, Memory, Process, ReadError};
 
 use crate::budget::Budget;
-use crate::preempted::Usual;
 use crate::figures::Counted;
 use crate::filter::{Match, StackFilter, ThreadFilter};
+use crate::preempted::Usual;
 use crate::roster::{Member, Met, Roster};
 use crate::stats::Counts;
 use crate::target::{Pausing, Target};
@@ -144,6 +144,8 @@ pub struct Sampler {
     /// Its interpreter.
     pub attached: Attached,
     wanted: Wanted,
+    /// `wanted.stacks`, with what it knows of this process.
+    stacks: Option<StackFilter>,
     unwinder: Unwinder,
     roster: Roster,
     heads: Heads,
@@ -208,12 +210,14 @@ impl Sampler {
             process,
             number,
             attached,
-            wanted,
+            stacks: wanted.stacks.clone(),
             unwinder: Unwinder::new(wanted.class_names),
             roster: Roster::default(),
             heads: Heads::default(),
             tracer: Tracer::new(limit),
-            budget: Budget::new(wanted.pausing, begun, seed),
+            // It may have begun after the recording.
+            budget: Budget::new(wanted.pausing, Instant::now(), seed),
+            wanted,
             gil: GilState::Unknown,
             first_gil: GilState::Unknown,
             last_gil: GilState::Unknown,
@@ -502,7 +506,7 @@ impl Sampler {
                 _ => None,
             };
             let is_kept = |stacks: &mut StackFilter| stacks.keeps(sampled.stack, &self.unwinder);
-            if !member.is_wanted.is_yes() || !self.wanted.stacks.as_mut().is_none_or(is_kept) {
+            if !member.is_wanted.is_yes() || !self.stacks.as_mut().is_none_or(is_kept) {
                 continue;
             }
             let is_wanted = match self.wanted.only {
@@ -549,7 +553,9 @@ impl Sampler {
         let Some((at, member)) = own.or_else(only) else { return unknown };
         let stack = self.results.get(at).copied().flatten().filter(|sampled| sampled.end != StackEnd::Gone);
         Holder {
-            stack: stack.map(|sampled| (sampled.stack, known(sampled))).filter(|(_, known)| *known != Known::Lost),
+            stack: stack
+                .map(|sampled| (sampled.stack, known(sampled)))
+                .filter(|(_, known)| *known != Known::Lost),
             is_collecting: self.wanted.gc && member.doing.collects == Some(true),
         }
     }
@@ -599,6 +605,7 @@ impl Sampler {
         self.process = process;
         self.attached = attached;
         self.unwinder = Unwinder::new(self.wanted.class_names);
+        self.stacks.clone_from(&self.wanted.stacks);
         self.roster = Roster::default();
         self.heads = Heads::default();
         self.is_stale = true;

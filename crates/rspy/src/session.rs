@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rspy_cpython::sampling::Work;
 use rspy_process::stop::StopStats;
-use rspy_process::{Process, ReadError, Usage};
+use rspy_process::{Process, Usage};
 use rspy_profile::LostReason;
 
 use crate::clock::{Clock, Rate};
@@ -93,7 +93,8 @@ impl Family<'_> {
         let parent = parent.and_then(|pid| self.subjects.iter().find(|subject| subject.pid() == pid));
         let told = queue.begin(process, parent.map(|parent| parent.told.process));
         self.seed = self.seed.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut subject = Subject::new(target, &self.plan.wanted, told, self.plan.subprocesses, (self.start, self.seed));
+        let mut subject =
+            Subject::new(target, &self.plan.wanted, told, self.plan.subprocesses, (self.start, self.seed));
         subject.look(queue, Instant::now());
         self.subjects.push(subject);
     }
@@ -137,7 +138,8 @@ impl Family<'_> {
 
     /// Lets go of threads that stopped late. Answers whether there are some that still have not.
     fn serve_late(&mut self) -> bool {
-        self.subjects.iter_mut().fold(false, |are_late, subject| subject.sampler.serve_late() || are_late)
+        let late = self.subjects.iter_mut().filter_map(|subject| subject.sampler.serve_late().then_some(()));
+        late.count() > 0
     }
 }
 
@@ -224,8 +226,7 @@ pub fn sample(
         queue.tell(0, News::Lost(LostReason::Dropped, dropped));
     }
     let sums = family.sums;
-    let summary =
-        Summary { end, duration: start.elapsed(), missed: missed + sums.counts.preempted, sums };
+    let summary = Summary { end, duration: start.elapsed(), missed: missed + sums.counts.preempted, sums };
     let recorder = queue.finish();
     tracing::info!(?summary, samples = recorder.samples(), "sampling ended");
     Ok((recorder, summary))

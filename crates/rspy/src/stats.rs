@@ -113,22 +113,27 @@ mod tests {
             duration: Duration::from_secs(5),
             missed: 12 * scale,
             sums: Sums {
-            stops: StopStats {
-                count: 4_997 * scale,
-                total: Duration::from_micros(330_900 * scale),
-                max: Duration::from_micros(130 * scale),
-                late: 2 * scale,
-                refused: 0,
-            },
-            suspensions: scale,
-            counts: Counts { passes: 5_000 * scale, rounds: 3 * scale, preempted: 2 * scale, refuted: scale },
-            usage: Usage { calls: 6_000 * scale, bytes: 4_000_000 * scale },
-            work: Work {
-                kept: 59_000 * scale,
-                decoded: 1_000 * scale,
-                surprises: 40 * scale,
-                unknown: scale,
-            },
+                stops: StopStats {
+                    count: 4_997 * scale,
+                    total: Duration::from_micros(330_900 * scale),
+                    max: Duration::from_micros(130 * scale),
+                    late: 2 * scale,
+                    refused: 0,
+                },
+                suspensions: scale,
+                counts: Counts {
+                    passes: 5_000 * scale,
+                    rounds: 3 * scale,
+                    preempted: 2 * scale,
+                    refuted: scale,
+                },
+                usage: Usage { calls: 6_000 * scale, bytes: 4_000_000 * scale },
+                work: Work {
+                    kept: 59_000 * scale,
+                    decoded: 1_000 * scale,
+                    surprises: 40 * scale,
+                    unknown: scale,
+                },
             },
         }
     }

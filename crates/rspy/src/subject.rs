@@ -91,7 +91,7 @@ impl Subject {
                 self.settle(queue, end, false);
             }
             // An exiting process loses its memory a little before it counts as exited.
-            Err(ReadError::Gone) => return Err(Ended),
+            Err(ReadError::Gone) => return Err(Ended::Gone),
             Err(error) => {
                 if !self.sampler.process.is_same() {
                     return Err(Ended::Gone);
@@ -135,8 +135,7 @@ impl Subject {
     fn tell_figures(&mut self, queue: &mut Queue) {
         queue.introduce(&mut self.told, &self.sampler);
         queue.tell(self.told.process, News::Threads(self.sampler.counted()));
-        let counted =
-            ProcessCounted { seen: self.span.seen(), cpu: self.span.cpu(), max_rss: self.max_rss };
+        let counted = ProcessCounted { seen: self.span.seen(), cpu: self.span.cpu(), max_rss: self.max_rss };
         queue.tell(self.told.process, News::Counted(counted));
     }
 
@@ -164,7 +163,8 @@ impl Subject {
             looks.pause = LOOK_AGAIN;
             looks.next = looks.next.min(now + LOOK_AGAIN);
         }
-        let waits_for_names = self.sampler.waits_for_names() && now.saturating_duration_since(looks.last) >= NAMES;
+        let waits_for_names =
+            self.sampler.waits_for_names() && now.saturating_duration_since(looks.last) >= NAMES;
         if now < looks.next && !waits_for_names {
             return;
         }

@@ -10,7 +10,7 @@
 use std::alloc::System;
 use std::time::Instant;
 
-use rspy::sampling::{Pausing, Sampler, Target, Wanted, Which};
+use rspy::sampling::{Only, Pausing, Sampler, Target, Wanted, Which};
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::target;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -59,8 +59,17 @@ const WAYS: &[Way] = &[
 fn come_to_rest(interpreter: &Interpreter, way: Way) -> Result<String, String> {
     let target = target::Target::start(target::command(interpreter, "few_stacks.py", &[way.busy])).unwrap();
     let attached = Target::attach(target.pid, way.pausing).unwrap();
-    let wanted = Wanted { which: way.which, gil: way.gil, class_names: false, pausing: way.pausing };
-    let mut sampler = Sampler::new(attached, wanted, Instant::now(), 1);
+    let only = if way.gil { Only::GilHolders } else { Only::Any };
+    let wanted = Wanted {
+        which: way.which,
+        only,
+        gc: true,
+        class_names: false,
+        pausing: way.pausing,
+        threads: None,
+        stacks: None,
+    };
+    let mut sampler = Sampler::new(attached, 0, wanted, Instant::now(), 1);
     let (mut samples, mut samples_in_a_row, mut in_a_row) = (0_u32, 0, 0);
     // Passes that allocated: all, and those in which no new stack was met.
     let (mut all, mut unexplained) = (0, 0);
