@@ -171,7 +171,7 @@ impl Subject {
         looks.known = met;
         looks.last = now;
         looks.next = now + looks.pause;
-        looks.pause = (looks.pause * 2).min(LOOK_SELDOM);
+        looks.pause = (looks.pause * 4).min(LOOK_SELDOM);
         self.look(queue, now);
     }
 }
