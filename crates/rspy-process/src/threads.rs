@@ -1,8 +1,11 @@
 //! Threads of a target: whether they run, and what they are called in their own pid namespace.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
+
+use crate::Address;
 
 /// What the scheduler says of a thread.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -98,6 +101,52 @@ fn parse_ran(text: &[u8]) -> Option<Ran> {
     (times != 0).then_some(Ran([time, times]))
 }
 
+/// The futex a thread sleeps on, read from its kept-open `syscall` file.
+///
+/// The kernel asks for the permission to trace the process at every read, and for none to open the file.
+pub struct Waits {
+    file: File,
+}
+
+impl Waits {
+    /// Opens `/proc/PID/task/TID/syscall`, which not every kernel has.
+    pub fn open(pid: u32, tid: u32) -> io::Result<Waits> {
+        Ok(Waits { file: File::open(format!("/proc/{pid}/task/{tid}/syscall"))? })
+    }
+
+    /// The futex it sleeps on now; `None` while it runs, is ready to run or waits for something else.
+    /// An error says that this cannot be known: no permission, or the thread is gone.
+    pub fn futex(&self) -> io::Result<Option<Address>> {
+        let mut text = [0; 256];
+        let len = self.file.read_at(&mut text, 0)?;
+        Ok(text.get(..len).and_then(parse_futex))
+    }
+}
+
+/// The futex in a line of `syscall`: the number of the call and its arguments, or `running`.
+fn parse_futex(text: &[u8]) -> Option<Address> {
+    /// `futex` and `futex_wait` on x86-64.
+    const FUTEX: &str = "202";
+    const FUTEX_WAIT: &str = "455";
+    /// What a call of `futex` is for, without the flags: those that sleep (`linux/futex.h`).
+    const COMMAND: u64 = 0x7f;
+    const WAIT: u64 = 0;
+    const LOCK_PI: u64 = 6;
+    const WAIT_BITSET: u64 = 9;
+    const LOCK_PI2: u64 = 13;
+    let mut words = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
+    let number = words.next()?;
+    let mut argument = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
+    let (address, operation) = (argument()?, argument()?);
+    match number {
+        FUTEX if matches!(operation & COMMAND, WAIT | LOCK_PI | WAIT_BITSET | LOCK_PI2) => {
+            Some(Address(address))
+        }
+        FUTEX_WAIT => Some(Address(address)),
+        _ => None,
+    }
+}
+
 /// What the kernel calls thread `tid` of process `pid`: at most 15 bytes. A thread has
 /// the name of the one that started it until it is given its own.
 pub fn kernel_name(pid: u32, tid: u32) -> Option<String> {
@@ -180,6 +229,46 @@ mod tests {
         wake.send(()).unwrap();
         thread.join().unwrap();
         assert_eq!(sched.ran(), None);
+    }
+
+    #[test]
+    fn only_who_sleeps_on_a_futex_has_one() {
+        let line = |start: &str| format!("{start} 0x0 0x0 0x0 0xffffffff 0x7ffe0 0x7f00\n");
+        assert_eq!(parse_futex(line("202 0x7f1000 0x189 0x0").as_bytes()), Some(Address(0x7f_1000)));
+        assert_eq!(parse_futex(line("202 0x7f1000 0x80 0x2").as_bytes()), Some(Address(0x7f_1000)));
+        assert_eq!(parse_futex(line("455 0x7f1000 0x0 0x0").as_bytes()), Some(Address(0x7f_1000)));
+        // One that wakes others.
+        assert_eq!(parse_futex(line("202 0x7f1000 0x81 0x1").as_bytes()), None);
+        assert_eq!(parse_futex(line("0 0x7f1000 0x0 0x0").as_bytes()), None);
+        for other in
+            ["running\n", "-1 0x7ffe0 0x7f00\n", "", "202", "202 0x", "202 zero 0x0", "202 0x1", "\u{ff}"]
+        {
+            assert_eq!(parse_futex(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_mutex_sleeps_on_it() {
+        let pid = std::process::id();
+        let (tell, told) = std::sync::mpsc::channel();
+        let mutex = std::sync::Arc::new(std::sync::Mutex::new(()));
+        let held = mutex.lock().unwrap();
+        let wanted = mutex.clone();
+        let thread = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get() as u32).unwrap();
+            drop(wanted.lock().unwrap());
+        });
+        let waits = Waits::open(pid, told.recv().unwrap()).unwrap();
+        let within = |futex: Address| {
+            let start = std::sync::Arc::as_ptr(&mutex) as u64;
+            (start..start + size_of_val(&*mutex) as u64).contains(&futex.0)
+        };
+        while !waits.futex().unwrap().is_some_and(within) {
+            std::thread::yield_now();
+        }
+        drop(held);
+        thread.join().unwrap();
+        assert!(waits.futex().is_err());
     }
 
     #[test]
