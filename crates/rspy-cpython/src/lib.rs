@@ -6,6 +6,7 @@
 //! hostile: bounded, checked, and refused rather than guessed.
 #![forbid(unsafe_code)]
 
+pub mod activity;
 pub mod class_names;
 pub mod code;
 pub mod find;

@@ -37,9 +37,12 @@ impl Attached {
             interpreters: moved(self.roots.interpreters),
             runtime: self.roots.runtime.map(moved),
             holder: self.roots.holder.map(moved),
+            statics: self.roots.statics.map(moved),
         };
         validate::chain(process.memory(), &self.layout, roots.interpreters)?;
-        Ok(Attached { base, roots, ..self.again() })
+        // It may be in another file, which may lie elsewhere now.
+        let none = self.none.filter(|_| base == self.base);
+        Ok(Attached { base, roots, none, ..self.again() })
     }
 
     /// Whether both were found in the same file.
@@ -55,6 +58,8 @@ impl Attached {
             base: self.base,
             inode: self.inode,
             roots: self.roots,
+            is_glibc: self.is_glibc,
+            none: self.none,
             thread_ids: ThreadIds::default(),
         }
     }

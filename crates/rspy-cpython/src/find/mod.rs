@@ -23,7 +23,20 @@ use crate::thread_names::thread_names;
 use crate::version::{Abi, Version};
 
 /// Symbols that lead to an interpreter.
-const WANTED: &[&str] = &[RUNTIME, VERSION, INTERPRETERS, HOLDER, DEBUG_ONLY];
+const WANTED: &[&str] = &[
+    RUNTIME,
+    VERSION,
+    INTERPRETERS,
+    HOLDER,
+    DEBUG_ONLY,
+    NONE,
+    COLLECTING,
+    LOCK,
+    GIL_WAITS[0],
+    GIL_WAITS[1],
+    GIL_WAITS[2],
+    GIL_WAITS[3],
+];
 /// 3.7 and later; exported.
 const RUNTIME: &str = "_PyRuntime";
 /// `unsigned long`, 3.11 and later; exported.
@@ -34,6 +47,15 @@ const INTERPRETERS: &str = "interp_head";
 const HOLDER: &str = "_PyThreadState_Current";
 /// Only in builds with `Py_REF_DEBUG`, which `--with-pydebug` sets.
 const DEBUG_ONLY: &str = "_Py_NegativeRefcount";
+
+/// `None`; exported.
+const NONE: &str = "_Py_NoneStruct";
+/// Whether garbage is being collected: `int`; 2.7 and 3.6; static.
+const COLLECTING: &str = "collecting";
+/// Points to the GIL, a semaphore; 2.7; static.
+const LOCK: &str = "interpreter_lock";
+/// The condition variables and mutexes of the GIL; 3.6; static.
+const GIL_WAITS: [&str; 4] = ["gil_cond", "gil_mutex", "switch_cond", "switch_mutex"];
 
 /// What `_Py_DebugOffsets` begins with (3.13 and later).
 const COOKIE: &[u8; 8] = b"xdebugpy";
@@ -84,19 +106,52 @@ pub struct Attached {
     /// Where that file is mapped, and which inode it was.
     base: Address,
     inode: u64,
-    roots: Found,
+    pub(crate) roots: Found,
+    /// Whether it waits by means of the GNU C library, whose condition variables are slept on themselves.
+    pub(crate) is_glibc: bool,
+    /// `None`, if its symbol was found.
+    pub(crate) none: Option<Address>,
     thread_ids: ThreadIds,
 }
 
 /// Addresses that everything else is reached from.
-#[derive(Copy, Clone, Debug)]
-struct Found {
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Found {
     /// The variable that points to the newest interpreter.
     interpreters: Address,
     /// `_PyRuntime`, where the version has it.
-    runtime: Option<Address>,
+    pub runtime: Option<Address>,
     /// `_PyThreadState_Current`, where the version has it and its symbol was found.
     holder: Option<Address>,
+    /// What 2.7 and 3.6 have as static variables, if their symbols were found.
+    pub statics: Statics,
+}
+
+/// Static variables that tell what threads are doing.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Statics {
+    pub collecting: Option<Address>,
+    pub interpreter_lock: Option<Address>,
+    pub gil_waits: [Option<Address>; 4],
+}
+
+impl Statics {
+    /// The same elsewhere.
+    fn map(self, moved: impl Fn(Address) -> Address) -> Statics {
+        Statics {
+            collecting: self.collecting.map(&moved),
+            interpreter_lock: self.interpreter_lock.map(&moved),
+            gil_waits: self.gil_waits.map(|address| address.map(&moved)),
+        }
+    }
+
+    fn of(image: &Image) -> Statics {
+        Statics {
+            collecting: image.symbol(COLLECTING),
+            interpreter_lock: image.symbol(LOCK),
+            gil_waits: GIL_WAITS.map(|name| image.symbol(name)),
+        }
+    }
 }
 
 /// An image that may hold an interpreter.
@@ -139,7 +194,11 @@ impl Attached {
             for by_name in [true, false] {
                 for candidate in &candidates {
                     match candidate.interpreter(memory, &maps, by_name) {
-                        Ok(Some(attached)) => {
+                        Ok(Some(mut attached)) => {
+                            attached.is_glibc = files.iter().any(|file| is_glibc(&file.file_name()));
+                            // An executable that has its own copy of it gives that to its libraries.
+                            attached.none =
+                                candidates.iter().find_map(|candidate| candidate.image.symbol(NONE));
                             let (version, abi, binary) =
                                 (attached.version(), attached.abi(), &attached.binary);
                             tracing::info!(pid = process.pid(), %version, %abi, ?binary, by_name, "found the interpreter");
@@ -272,6 +331,8 @@ impl Candidate<'_> {
             base: self.file.base,
             inode: inode(self.file),
             roots,
+            is_glibc: false,
+            none: None,
             thread_ids: ThreadIds::default(),
         }))
     }
@@ -279,6 +340,11 @@ impl Candidate<'_> {
 
 fn inode(file: &LoadedFile) -> u64 {
     file.mappings.first().map_or(0, |mapping| mapping.inode)
+}
+
+/// Whether a file of this name is the GNU C library.
+fn is_glibc(name: &str) -> bool {
+    name == "libc.so.6" || name.starts_with("libc-2.")
 }
 
 /// Of two failures, the one that says more to the user.
@@ -310,11 +376,14 @@ fn named(memory: &impl Memory, candidate: &Candidate<'_>) -> Search {
         (Roots::Runtime, Some(runtime), _) => Some(Found {
             interpreters: layout.runtime?.interpreters_head.of(runtime),
             runtime: Some(runtime),
-            holder: None,
+            ..Found::default()
         }),
-        (Roots::Statics, _, Some(interpreters)) => {
-            Some(Found { interpreters, runtime: None, holder: image.symbol(HOLDER) })
-        }
+        (Roots::Statics, _, Some(interpreters)) => Some(Found {
+            interpreters,
+            holder: image.symbol(HOLDER),
+            statics: Statics::of(image),
+            ..Found::default()
+        }),
         _ => None,
     };
     first_valid(memory, candidate, version, runtime, |layout| Ok(found(layout)))
@@ -330,7 +399,7 @@ fn searched(memory: &impl Memory, candidate: &Candidate<'_>, maps: &[Mapping]) -
             Ok(head.map(|head| Found {
                 interpreters: head.of(runtime),
                 runtime: Some(runtime),
-                holder: None,
+                ..Found::default()
             }))
         });
     }
@@ -343,7 +412,7 @@ fn searched(memory: &impl Memory, candidate: &Candidate<'_>, maps: &[Mapping]) -
             let offset = u64::from(runtime.interpreters_head.offset);
             interpreters.0.checked_sub(offset).map(Address)
         });
-        Ok(Some(Found { interpreters, runtime, holder: image.symbol(HOLDER) }))
+        Ok(Some(Found { interpreters, runtime, holder: image.symbol(HOLDER), statics: Statics::of(image) }))
     })
 }
 

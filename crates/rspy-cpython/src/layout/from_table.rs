@@ -5,9 +5,9 @@ use rspy_process::{Address, Memory, ReadError};
 
 use super::field::Field;
 use super::{
-    Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, GeneratorState, Gil, InstanceValues,
-    Interpreter, InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime, Slots,
-    StackChunk, Table, Text, Thread, Unicode,
+    Activity, Bytecode, Code, CurrentFrame, Executing, FrameObject, Frames, GeneratorState, Gil,
+    InstanceValues, Interpreter, InterpreterFrame, Layout, LayoutError, LineEncoding, Object, Roots, Runtime,
+    Slots, StackChunk, Table, Text, Thread, Unicode,
 };
 use crate::operations::Opcodes;
 use crate::version::{Abi, Version};
@@ -51,6 +51,7 @@ impl Layout {
             },
             thread: thread(t)?,
             gil: gil(t)?,
+            activity: Activity::from_table(t, abi.free_threaded),
             frames: frames(t)?,
             code: code(t, &object)?,
             text: text(t)?,

@@ -6,10 +6,12 @@
 //! Encodings that differ by version are enums of this module: nothing outside
 //! asks for a version number.
 
+pub mod activity;
 mod field;
 mod from_table;
 mod table;
 
+pub use activity::Activity;
 pub use field::{Field, Word};
 pub use table::{Table, known_versions, newest_known};
 
@@ -428,6 +430,8 @@ pub struct Layout {
     pub thread: Thread,
     /// The GIL.
     pub gil: Gil,
+    /// What tells what threads are doing.
+    pub activity: Activity,
     /// Frames.
     pub frames: Frames,
     /// Code objects.
