@@ -230,6 +230,11 @@ impl Search {
         if !candidate.is_searched(u32::MAX) || now < candidate.tries.due || (!is_likely && now < self.rest) {
             return None;
         }
+        // What is known of a parent tells what its fork is.
+        let parent = self.candidates.get(&member.parent);
+        if parent.is_some_and(|parent| parent.is_searched(0) && parent.tries.due <= now + SETTLED) {
+            return None;
+        }
         let outcome = self.interpreter_of(member);
         let candidate = self.candidates.get_mut(&member.pid)?;
         candidate.tries.tried(now);
