@@ -2,7 +2,7 @@
 //!
 //! A look costs one system call for each process: its `children` file stays open, and shows the
 //! children of that very process, never those of another that was given its id. What costs more is done for
-//! an eighth of the processes each time: whether it still runs, and what its other threads started.
+//! a sixteenth of the processes each time: whether it still runs, and what its other threads started.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::process::stat;
 const MOST: usize = 4096;
 
 /// How many are checked in a look: this part of them, and no fewer than that.
-const CHECKED_PART: usize = 8;
+const CHECKED_PART: usize = 16;
 const CHECKED_LEAST: usize = 4;
 
 /// The processes below one, and that one, as far as they were seen.
@@ -33,7 +33,7 @@ pub struct Member {
     pub pid: u32,
     /// When it started, in the kernel's clock ticks since boot.
     pub start_time: u64,
-    /// The process that started it, or, where that was gone already, the one it was found below.
+    /// The process that started it.
     pub parent: u32,
     /// It has not ended. A zombie has.
     pub lives: bool,
@@ -49,7 +49,7 @@ impl Tree {
     /// The tree below `root`; [`look`](Tree::look) finds what is in it.
     pub fn new(root: u32) -> Result<Tree, ProcessError> {
         let stat = stat(root)?;
-        let root = Member::new(root, 0, &stat);
+        let root = Member::new(root, u32::try_from(stat.ppid).unwrap_or(0), &stat);
         Ok(Tree { known: HashSet::from([root.pid]), members: vec![root], next: 0 })
     }
 

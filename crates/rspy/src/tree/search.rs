@@ -1,31 +1,26 @@
-//! Finding the Python processes of a tree, in a thread of its own: neither looking for
-//! processes nor finding the interpreter in one costs the thread that samples anything.
+//! The thread that searches a tree for Python: looks, decides what to look into, and when.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use rspy_cpython::{Attached, FindError};
-use rspy_process::maps::loaded_files;
 use rspy_process::tree::{Member, Tree};
 use rspy_process::{Process, ProcessError, ReadError};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::{Event, Found, Interpreters};
 use crate::attach::{Tries, executable_of};
 use crate::failure::Failure;
-use crate::target::{Pausing, Target};
 
 /// How often the tree is looked at, at most and at least.
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// How many times as long as a look took there is none: so that looking takes a
+/// How many times as long as a look took there is none: so that looking takes less than a
 /// hundredth of a CPU.
-const LOOK_REST: u32 = 100;
+const LOOK_REST: u32 = 150;
 
 /// The same after a try that found nothing, whichever process it was in.
 const TRY_REST: u32 = 4;
@@ -40,101 +35,13 @@ const UNLIKELY: Duration = Duration::from_millis(50);
 /// How long an interpreter may take to start before it is said that it cannot be read.
 const STARTING: Duration = Duration::from_secs(1);
 
-/// What became known of a tree.
-pub enum Event {
-    /// A process that runs Python.
-    Found(Box<Found>),
-    /// A process may run Python, but cannot be read. Said once of each.
-    Failed {
-        /// Its process id.
-        pid: u32,
-        /// Why.
-        failure: Failure,
-    },
-    /// All processes have ended: nothing comes after this.
-    Over,
-}
-
-/// A process with its interpreter.
-pub struct Found {
-    /// The nearest process above it that runs Python, as far as is known; else the root.
-    pub parent: u32,
-    /// Its command line, with blanks between the arguments.
-    pub command_line: String,
-    /// The process.
-    pub process: Process,
-    /// Its interpreter.
-    pub attached: Attached,
-}
-
-impl Found {
-    /// What is to be looked at, by the thread that calls this.
-    pub fn into_target(self, pausing: Pausing) -> Target {
-        Target::new(self.process, self.attached, pausing)
-    }
-}
-
-/// The search for the Python processes of a tree. Ends when it is dropped.
-pub struct Finder {
-    events: Receiver<Event>,
-    again: Option<Sender<u32>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Finder {
-    /// Looks for them from now on: in process `root`, which may run something else, and below it.
-    /// Those that are `known` to run Python already are not found again.
-    pub fn start<'t>(root: u32, known: impl IntoIterator<Item = &'t Target>) -> io::Result<Finder> {
-        allow_open_files();
-        let tree = Tree::new(root).ok();
-        let mut search = Search::new(root);
-        for target in known {
-            search.know(&target.process, &target.attached);
-        }
-        let (send, events) = channel();
-        let (again, asked) = channel();
-        let thread = thread::Builder::new().name("rspy-tree".to_owned()).spawn(move || {
-            if let Some(tree) = tree {
-                search.run(tree, &send, &asked);
-            }
-            // Nobody may listen any more.
-            let _ = send.send(Event::Over);
-        })?;
-        Ok(Finder { events, again: Some(again), thread: Some(thread) })
-    }
-
-    /// What became known since the last call. Does not wait.
-    pub fn events(&self) -> impl Iterator<Item = Event> {
-        self.events.try_iter()
-    }
-
-    /// What process `pid` was found to be it is no longer, though it runs: it executes another
-    /// program. It is found again if that is Python.
-    pub fn look_again(&self, pid: u32) {
-        if let Some(again) = &self.again {
-            // The thread is gone when the tree is, and with it the process.
-            let _ = again.send(pid);
-        }
-    }
-}
-
-impl Drop for Finder {
-    fn drop(&mut self) {
-        self.again = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been reported.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// What the thread knows.
-struct Search {
+/// What is known of a tree.
+pub struct Search {
     root: u32,
     /// By process id.
     candidates: HashMap<u32, Candidate>,
-    /// One interpreter of each file, and the executables that have one.
-    interpreters: Vec<Attached>,
+    interpreters: Interpreters,
+    /// Executables that there was Python in.
     likely: HashSet<PathBuf>,
     /// Executables that there was no Python in.
     unlikely: HashSet<PathBuf>,
@@ -155,18 +62,20 @@ struct Candidate {
 }
 
 impl Search {
-    fn new(root: u32) -> Search {
+    /// Nothing, of the tree below `root`.
+    pub fn new(root: u32) -> Search {
         Search {
             root,
             candidates: HashMap::new(),
-            interpreters: Vec::new(),
+            interpreters: Interpreters::default(),
             likely: HashSet::new(),
             unlikely: HashSet::new(),
             rest: Instant::now(),
         }
     }
 
-    fn run(&mut self, mut tree: Tree, events: &Sender<Event>, asked: &Receiver<u32>) {
+    /// Searches until all processes have ended, or nobody listens any more.
+    pub fn run(&mut self, mut tree: Tree, events: &Sender<Event>, asked: &Receiver<u32>) {
         let mut next_look = Instant::now();
         loop {
             if next_look <= Instant::now() {
@@ -270,7 +179,7 @@ impl Search {
         let process = Process::open(member.pid)?;
         let attached = match self.in_fork(member, &process) {
             Some(attached) => attached,
-            None => self.in_known_file(&process)?.map_or_else(|| Attached::find(&process), Ok)?,
+            None => self.interpreters.find(&process)?,
         };
         let is_same = process.start_time() == member.start_time && process.is_same();
         if is_same { Ok((process, attached)) } else { Err(ReadError::Gone.into()) }
@@ -284,31 +193,14 @@ impl Search {
         parent.attached.as_ref().filter(|_| is_alike)?.in_fork(process)
     }
 
-    /// If it runs an interpreter that another process of the tree runs.
-    fn in_known_file(&self, process: &Process) -> Result<Option<Attached>, FindError> {
-        if self.interpreters.is_empty() {
-            return Ok(None);
-        }
-        let maps = process.maps()?;
-        let files = loaded_files(&maps);
-        for known in &self.interpreters {
-            if let Some(attached) = known.in_file(process, &files)? {
-                return Ok(Some(attached));
-            }
-        }
-        Ok(None)
-    }
-
     /// Learns what is in a process.
-    fn know(&mut self, process: &Process, attached: &Attached) {
+    pub fn know(&mut self, process: &Process, attached: &Attached) {
         let executable = process.executable().ok();
         if let Some(executable) = &executable {
             self.unlikely.remove(executable);
             self.likely.insert(executable.clone());
         }
-        if !self.interpreters.iter().any(|known| known.is_of_file_of(attached)) {
-            self.interpreters.push(attached.again());
-        }
+        self.interpreters.learn(attached);
         let mut candidate = Candidate::new(process.start_time(), executable, Duration::ZERO);
         candidate.attached = Some(attached.again());
         self.candidates.insert(process.pid(), candidate);
@@ -346,21 +238,13 @@ impl Candidate {
 }
 
 /// Whether an error is about what may well be Python, and will not pass by itself.
-fn is_worth_telling(error: &FindError) -> bool {
+pub fn is_worth_telling(error: &FindError) -> bool {
     match error {
         FindError::Unsupported(_) | FindError::Inconsistent { .. } => true,
         FindError::Process(error) => matches!(error, ProcessError::Denied { .. } | ProcessError::Io { .. }),
         FindError::Read(error) => matches!(error, ReadError::Denied | ReadError::Os(_)),
         FindError::NotPython { .. } | FindError::NotReady | FindError::Elf(_) => false,
     }
-}
-
-/// Lets rspy have as many files open as it may: each process takes some.
-fn allow_open_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Else there are fewer.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// What this thread has used.
