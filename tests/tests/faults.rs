@@ -1,6 +1,8 @@
 //! Memory whose n-th read fails, for every n, on every interpreter: no panic, no hang, and nothing that is shown is
 //! wrong.
 
+use std::collections::HashMap;
+
 use rspy_cpython::code::CodeCache;
 use rspy_cpython::frames::{ChainEnd, FrameChain};
 use rspy_cpython::locals::{Local, LocalsReader};
@@ -140,6 +142,28 @@ fn naming(interpreter: &Interpreter) -> Outcome {
     })
 }
 
+/// A number that is given to a cell of a notebook is the cell's own.
+fn numbering(interpreter: &Interpreter) -> Outcome {
+    let target = Target::start(target::command(interpreter, "cells.py", &[]))?;
+    let process = Process::open(target.pid)?;
+    let attached = Attached::find(&process)?;
+    let told: HashMap<String, u64> = (1..=30)
+        .map(|number| (format!("/tmp/ipykernel_4711/{number}000.py"), if number == 7 { 31 } else { number }))
+        .collect();
+    let cells = attached.notebook_cells(process.memory());
+    if cells != told {
+        return Err(format!("the cells are {cells:?}").into());
+    }
+    for_every_fault(&process, |memory| {
+        for (file, number) in attached.notebook_cells(memory) {
+            if told.get(&file) != Some(&number) {
+                return Err(format!("{file} is {number}").into());
+            }
+        }
+        Ok(())
+    })
+}
+
 fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd, is_cut: bool) -> Outcome {
     let mut rest = expected.stacks[0].iter();
     let has_gaps = is_cut || frames.iter().any(|frame| matches!(frame, stack::Frame::Unknown(_)));
@@ -167,8 +191,13 @@ fn compare(expected: &Thread, frames: &[stack::Frame], end: ChainEnd, is_cut: bo
 }
 
 fn main() {
-    let tests: [(&str, Body); 4] =
-        [("finding", finding), ("walking", walking), ("naming", naming), ("reading-values", reading_values)];
+    let tests: [(&str, Body); 5] = [
+        ("finding", finding),
+        ("walking", walking),
+        ("naming", naming),
+        ("numbering", numbering),
+        ("reading-values", reading_values),
+    ];
     let all = interpreters::all();
     let labels: Vec<&str> = all.iter().map(|interpreter| interpreter.label.as_str()).collect();
     run(on_each(&labels, &tests))

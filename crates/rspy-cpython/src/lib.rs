@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+mod cells;
 pub mod class_names;
 pub mod code;
 pub mod find;
@@ -15,6 +16,7 @@ pub mod interpreter;
 pub mod layout;
 pub mod lines;
 pub mod locals;
+mod modules;
 pub mod operations;
 pub mod sampling;
 pub mod stack;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use rspy_process::{Address, Memory};
 
 use crate::layout::Layout;
+use crate::modules::{find, module};
 use crate::text::{ValueError, string};
 use crate::values::{attribute, integer, items};
 
@@ -18,13 +19,10 @@ pub(crate) fn thread_names(
     layout: &Layout,
     interpreter: Address,
 ) -> Result<HashMap<u64, String>, ValueError> {
-    let modules = layout.interpreter.modules.read(memory, interpreter)?;
-    let Some(threading) = find(memory, layout, modules, "threading")? else { return Ok(HashMap::new()) };
-    let unexpected = ValueError::Unexpected { at: threading, expected: "module" };
-    let md_dict = layout.table.optional::<Address>("module", "md_dict").ok_or(unexpected)?;
-    let Some(active) = find(memory, layout, md_dict.read(memory, threading)?, "_active")? else {
+    let Some(threading) = module(memory, layout, interpreter, "threading")? else {
         return Ok(HashMap::new());
     };
+    let Some(active) = find(memory, layout, threading, "_active")? else { return Ok(HashMap::new()) };
     // 2.7 mangles the name of the attribute.
     let attribute_name = match layout.text {
         crate::layout::Text::Bytes => "_Thread__name",
@@ -41,17 +39,4 @@ pub(crate) fn thread_names(
         }
     }
     Ok(names)
-}
-
-/// The value under a key that is text.
-fn find(
-    memory: &impl Memory,
-    layout: &Layout,
-    dict: Address,
-    key: &str,
-) -> Result<Option<Address>, ValueError> {
-    let found = items(memory, layout, dict)?
-        .into_iter()
-        .find(|item| string(memory, layout, item.key).is_ok_and(|text| text == key));
-    Ok(found.map(|item| item.value))
 }

@@ -1,4 +1,4 @@
-//! File names as people know them: relative to their package.
+//! File names as people know them: relative to their package, or the number of a notebook's cell.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,21 +9,59 @@ use rspy_process::Process;
 #[derive(Default)]
 pub struct ShortNames {
     known: HashMap<String, String>,
+    cells: HashMap<String, u64>,
 }
 
 impl ShortNames {
     /// `filename` from its topmost package on: the folders above it count as long
     /// as they hold an `__init__.py` where the target sees them. This is py-spy's
-    /// rule. Names that are no paths, such as `<string>`, stay as they are.
+    /// rule. Names that are no paths, such as `<string>`, stay as they are; a cell of a notebook
+    /// is `In [3]`, if its number is known.
     pub fn shorten(&mut self, process: &Process, filename: &str) -> &str {
         // Looked up twice where it is known, since a borrow cannot be handed out
         // and the map changed in one go.
         if !self.known.contains_key(filename) {
-            let short = shorten(filename, |folder| is_package(process, folder));
+            let number = self.cells.get(filename).copied().or_else(|| number_of_input(filename));
+            let short = match number {
+                Some(number) => format!("In [{number}]"),
+                None => shorten(filename, |folder| is_package(process, folder)),
+            };
             self.known.insert(filename.to_owned(), short);
         }
         &self.known[filename]
     }
+
+    /// Takes note of the numbers of a notebook's cells, by their files' names: all that there are now.
+    /// A cell that is run again with the same code is another number.
+    pub fn learn_cells(&mut self, cells: HashMap<String, u64>) {
+        let was = &self.cells;
+        self.known.retain(|filename, _| cells.get(filename) == was.get(filename));
+        self.cells = cells;
+    }
+
+    /// Whether `filename` is a cell of a notebook whose number is not known: it is worth to ask for the
+    /// numbers then.
+    pub fn lacks_cell(&self, filename: &str) -> bool {
+        is_cell(filename) && !self.cells.contains_key(filename)
+    }
+}
+
+/// Whether this is what a Jupyter kernel calls the file of a cell: `/tmp/ipykernel_PID/HASH.py`.
+pub fn is_cell(filename: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = || {
+        let (folder, file) = filename.rsplit_once('/')?;
+        let (_, folder) = folder.rsplit_once('/')?;
+        Some((folder.strip_prefix("ipykernel_")?, file.strip_suffix(".py")?))
+    };
+    parts().is_some_and(|(process, hash)| is_number(process) && is_number(hash))
+}
+
+/// The number in what IPython calls its inputs elsewhere, and older kernels their cells:
+/// `<ipython-input-3-9a0364b9e99b>`.
+fn number_of_input(filename: &str) -> Option<u64> {
+    let (number, _) = filename.strip_prefix("<ipython-input-")?.strip_suffix('>')?.split_once('-')?;
+    number.parse().ok()
 }
 
 fn is_package(process: &Process, folder: &Path) -> bool {
@@ -71,5 +109,41 @@ mod tests {
         assert_eq!(short("<string>"), "<string>");
         assert_eq!(short("<frozen importlib._bootstrap>"), "<frozen importlib._bootstrap>");
         assert_eq!(short(""), "");
+    }
+
+    const CELL: &str = "/tmp/ipykernel_4711/1829376001.py";
+
+    #[test]
+    fn cells_have_the_file_names_of_kernels() {
+        assert!(is_cell(CELL) && is_cell("/var/folders/x/ipykernel_1/2.py"));
+        for other in
+            ["", "/", "a.py", "/tmp/ipykernel_1/a.py", "/tmp/ipykernel_x/1.py", "/tmp/ipykernel_1/.py"]
+        {
+            assert!(!is_cell(other), "{other}");
+        }
+        assert!(!is_cell("/site-packages/ipykernel_launcher.py") && !is_cell("ipykernel_1/1"));
+    }
+
+    #[test]
+    fn inputs_are_numbered_by_their_names() {
+        assert_eq!(number_of_input("<ipython-input-3-9a0364b9e99b>"), Some(3));
+        for other in ["<ipython-input-3>", "<ipython-input--3>", "<ipython-input-x-3>", "<string>", ""] {
+            assert_eq!(number_of_input(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_cell_is_its_number() {
+        let process = Process::open(std::process::id()).expect("this process is here");
+        let mut names = ShortNames::default();
+        assert_eq!(names.shorten(&process, "<ipython-input-3-9a0364b9e99b>"), "In [3]");
+        // Before its number is known it is a file like others.
+        assert!(names.lacks_cell(CELL) && !names.lacks_cell("/a.py"));
+        assert_eq!(names.shorten(&process, CELL), "1829376001.py");
+        names.learn_cells(HashMap::from([(CELL.to_owned(), 2)]));
+        assert!(!names.lacks_cell(CELL));
+        assert_eq!(names.shorten(&process, CELL), "In [2]");
+        names.learn_cells(HashMap::from([(CELL.to_owned(), 7)]));
+        assert_eq!(names.shorten(&process, CELL), "In [7]");
     }
 }

@@ -127,6 +127,7 @@ fn find(process: &image::Image, memory: &Synthetic, route: Route) -> Result<Atta
 fn look(attached: &Attached, memory: &Synthetic) {
     let _ = attached.gil_state(memory);
     attached.thread_names(memory);
+    attached.notebook_cells(memory);
     let threads = attached.threads(memory).unwrap_or_default();
     let mut codes = CodeCache::default();
     let mut chain = FrameChain::default();

@@ -2,6 +2,8 @@
 
 use std::fs::{self, File};
 
+use rspy_cpython::Attached;
+use rspy_process::Process;
 use rspy_tests::environment::{Environment, programs};
 use rspy_tests::interpreters::Interpreter;
 use rspy_tests::meeting::MeetingPoint;
@@ -91,6 +93,20 @@ pub fn jupyter(interpreter: &Interpreter) -> Outcome {
     let written = Place::marked("welcome", "cell.py", "meets")?;
     if cell.line != Some(written.line) || !cell.filename.contains("ipykernel_") {
         return Err(format!("the cell's function is at {cell}, not at its line {}", written.line).into());
+    }
+    // Tracebacks call them `In [1]` and `In [2]`.
+    let call =
+        dump[0].frames.iter().find(|frame| frame.name == "<module>" && frame.filename.contains("ipykernel_"));
+    let call = call.ok_or("no frame of the cell that calls it")?;
+    let process = Process::open(kernel.pid())?;
+    let cells = Attached::find(&process)?.notebook_cells(process.memory());
+    let numbers = [cell, call].map(|frame| cells.get(&frame.filename).copied());
+    if numbers != [Some(1), Some(2)] || cells.len() != 2 {
+        return Err(format!(
+            "the cells {} and {} are {numbers:?} of {cells:?}",
+            cell.filename, call.filename
+        )
+        .into());
     }
     let compute = Place {
         file: cell.filename.rsplit('/').next().unwrap_or_default().to_owned(),

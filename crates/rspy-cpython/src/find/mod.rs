@@ -16,6 +16,7 @@ use rspy_process::elf::{ElfError, Image};
 use rspy_process::maps::{LoadedFile, Mapping, loaded_files};
 use rspy_process::{Address, Limited, Memory, Process, ProcessError, ReadError};
 
+use crate::cells::notebook_cells;
 use crate::interpreter::{self, GilState, ThreadState};
 use crate::layout::{Gil, Layout, LayoutError, Roots};
 use crate::thread_id::ThreadIds;
@@ -303,6 +304,14 @@ impl Attached {
             .rev()
             .flat_map(|interpreter| thread_names(memory, &self.layout, *interpreter).unwrap_or_default());
         names.collect()
+    }
+
+    /// Numbers of the cells of a notebook by the names of their files, if the main interpreter runs one.
+    /// What cannot be read is left out.
+    pub fn notebook_cells(&self, memory: &impl Memory) -> HashMap<String, u64> {
+        let memory = &Limited::new(memory, MAX_NAMES);
+        let main = self.interpreters(memory).unwrap_or_default().into_iter().next();
+        main.and_then(|main| notebook_cells(memory, &self.layout, main).ok()).unwrap_or_default()
     }
 
     /// The kernel's ids of these threads, in that order, as rspy counts them.

@@ -31,40 +31,38 @@ fn attributes(memory: &impl Memory, layout: &Layout, object: Address) -> Result<
     let cached_keys = || keys(memory, layout, Address(type_word("ht_cached_keys")?));
     let flags = type_word("tp_flags")?;
 
-    let dict = if flags & MANAGED_DICT != 0 {
-        match layout.instance_values {
-            InstanceValues::None => return Err(unexpected),
-            // The dict is three words before the object, the values four, one of them null.
-            InstanceValues::Pointer => {
-                let values = memory.address(before(4))?;
-                if !values.is_null() {
-                    return values_of(memory, cached_keys()?, values);
-                }
-                memory.address(before(3))?
-            }
-            // One word for both; where it leads to values it is one less than their address.
-            InstanceValues::Tagged => {
-                let dict_or_values = memory.address(before(3))?;
-                if dict_or_values.0 & 1 == 1 {
-                    return values_of(memory, cached_keys()?, dict_or_values.offset(1));
-                }
-                dict_or_values
-            }
-            InstanceValues::Inline => {
-                // Free-threaded builds have no header of the collector's before objects.
-                let dict = memory.address(before(if layout.abi.free_threaded { 1 } else { 3 }))?;
-                if dict.is_null() && flags & INLINE_VALUES != 0 {
-                    let values = object.offset(type_word("tp_basicsize")?);
-                    let start = layout.table.number("dict_values", "values").ok_or(unexpected)?;
-                    return values_of(memory, cached_keys()?, values.offset(start));
-                }
-                dict
-            }
-        }
-    } else {
-        match type_word("tp_dictoffset")? as i64 {
+    // Only where there is such a thing: every class of 2.7 has that bit for something else.
+    let managed = if flags & MANAGED_DICT != 0 { layout.instance_values } else { InstanceValues::None };
+    let dict = match managed {
+        InstanceValues::None => match type_word("tp_dictoffset")? as i64 {
             offset @ 1..=0xffff => memory.address(object.offset(offset as u64))?,
             _ => return Err(unexpected),
+        },
+        // The dict is three words before the object, the values four, one of them null.
+        InstanceValues::Pointer => {
+            let values = memory.address(before(4))?;
+            if !values.is_null() {
+                return values_of(memory, cached_keys()?, values);
+            }
+            memory.address(before(3))?
+        }
+        // One word for both; where it leads to values it is one less than their address.
+        InstanceValues::Tagged => {
+            let dict_or_values = memory.address(before(3))?;
+            if dict_or_values.0 & 1 == 1 {
+                return values_of(memory, cached_keys()?, dict_or_values.offset(1));
+            }
+            dict_or_values
+        }
+        InstanceValues::Inline => {
+            // Free-threaded builds have no header of the collector's before objects.
+            let dict = memory.address(before(if layout.abi.free_threaded { 1 } else { 3 }))?;
+            if dict.is_null() && flags & INLINE_VALUES != 0 {
+                let values = object.offset(type_word("tp_basicsize")?);
+                let start = layout.table.number("dict_values", "values").ok_or(unexpected)?;
+                return values_of(memory, cached_keys()?, values.offset(start));
+            }
+            dict
         }
     };
     if dict.is_null() { Ok(Vec::new()) } else { items(memory, layout, dict) }
