@@ -45,8 +45,6 @@ pub struct Doing {
     pub waits_for_gil: Option<bool>,
     /// It collects garbage.
     pub collects: Option<bool>,
-    /// It raises or handles an exception; not counted.
-    pub handles_exception: Option<bool>,
 }
 
 impl Counted {

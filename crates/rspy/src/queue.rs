@@ -17,6 +17,7 @@ use rspy_profile::LostReason;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::figures::{Counted, ProcessCounted};
+use crate::names::is_cell;
 use crate::recorder::Recorder;
 use crate::sampler::{Sampler, Taken};
 
@@ -45,6 +46,8 @@ pub enum News {
     Code(Arc<CodeInfo>),
     /// The next stack.
     Node(Node),
+    /// The cells of a notebook, by the names of their files.
+    Cells(HashMap<String, u64>),
     /// Names of threads by `threading.get_ident()`.
     Names(HashMap<u64, String>),
     /// Samples that could not be taken.
@@ -107,6 +110,9 @@ impl Queue {
         let nodes = sampler.nodes_since(told.nodes);
         if nodes.is_empty() {
             return;
+        }
+        if sampler.codes_since(told.codes).any(|code| is_cell(&code.filename)) {
+            self.tell(process, News::Cells(sampler.notebook_cells()));
         }
         let mut codes = 0;
         for code in sampler.codes_since(told.codes) {

@@ -86,6 +86,7 @@ impl Recorder {
             News::Thread { os_id, python_id } => subject.meet(profile, os_id, python_id),
             News::Code(info) => subject.codes.push(info),
             News::Node(node) => subject.grow(profile, &node, *columns, *hides_importlib),
+            News::Cells(cells) => subject.names.learn_cells(cells),
             News::Names(names) => subject.name_threads(profile, &names),
             News::Renewed(_) => {
                 subject.codes.clear();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rspy_cpython::Attached;
 use rspy_cpython::interpreter::{GilState, ThreadState};
 use rspy_cpython::layout::Layout;
-use rspy_cpython::sampling::{Sampled, Watch};
-use rspy_process::threads::{Ran, RunState, SchedStat, ThreadStat};
+use rspy_cpython::sampling::{Heads, HeadsAsked, Sampled, Watch};
+use rspy_process::threads::{Ran, RunState, SchedStat, ThreadStat, Waits};
 use rspy_process::{Batch, Memory, Process, ReadError, word};
 
 use crate::figures::{Counted, Doing, Span};
@@ -57,6 +57,9 @@ pub struct Member {
     is_passed_over: bool,
     /// How often in a row it was found asleep.
     slept: u32,
+    /// What it sleeps on was looked at since it fell asleep.
+    is_futex_known: bool,
+    waits: Option<Waits>,
     stat: Option<ThreadStat>,
     sched: Option<SchedStat>,
     ran: Option<Ran>,
@@ -82,6 +85,8 @@ impl Member {
             span: None,
             is_passed_over: false,
             slept: 0,
+            is_futex_known: false,
+            waits: os_id.and_then(|tid| Waits::open(pid, tid).ok()),
             stat: os_id.and_then(|tid| ThreadStat::open(pid, tid).ok()),
             sched: os_id.and_then(|tid| SchedStat::open(pid, tid).ok()),
             ran: None,
@@ -102,6 +107,7 @@ impl Member {
             self.run_state = Some(stat.run_state());
             self.ran = ran;
             self.resting = None;
+            self.is_futex_known = false;
         }
     }
 
@@ -110,6 +116,19 @@ impl Member {
         let span = self.span;
         let seen = span.map_or(Duration::ZERO, |span| span.seen());
         Counted { cpu: span.and_then(|span| span.cpu()), seen, ..self.counted }
+    }
+
+    /// Whether it sleeps where those sleep that wait for the GIL. Asked for again only if it has woken since.
+    fn waits_for_gil(&mut self, heads: &Heads) -> Option<bool> {
+        if !self.sleeps() {
+            return self.run_state.map(|_| false);
+        }
+        if self.is_futex_known {
+            return self.doing.waits_for_gil;
+        }
+        self.is_futex_known = self.ran.is_some();
+        let futex = self.waits.as_ref()?.futex().ok()?;
+        futex.map_or(Some(false), |futex| heads.is_gil_futex(futex, self.watch.state.interpreter_index))
     }
 
     /// Whether its thread is there still.
@@ -307,24 +326,38 @@ impl Roster {
         ((asleep as f64 / most).ceil() as u32).clamp(1, MOST_SELDOM)
     }
 
-    /// Counts what all threads do: `collecting` says whether an interpreter, by its number, collects garbage.
-    pub fn count(&mut self, gil: &GilState, collecting: impl Fn(usize) -> Option<bool>) {
+    /// Finds out what all threads do, by `words`, which were read with `heads`.
+    pub fn see(
+        &mut self,
+        attached: &Attached,
+        heads: &Heads,
+        gil: &GilState,
+        (words, asked): (&Batch, HeadsAsked),
+    ) {
         for member in &mut self.members {
             let state = &member.watch.state;
+            let interpreter = state.interpreter_index;
+            let collects = heads.collecting(words, asked, interpreter).map(|collects| {
+                collects && heads.collector(attached, words, asked, interpreter) == Some(state.address)
+            });
             let holds_gil = match gil {
                 GilState::Held { .. } => Some(gil.holds(state)),
                 GilState::Disabled | GilState::Unknown => None,
             };
-            let runs = match gil {
-                GilState::Disabled => state.attached == Some(true) && !member.sleeps(),
-                _ => holds_gil == Some(true),
+            let waits_for_gil = match (gil, holds_gil) {
+                (GilState::Disabled, _) => None,
+                (_, Some(true)) => Some(false),
+                _ => member.waits_for_gil(heads),
             };
-            let collects = match collecting(state.interpreter_index) {
-                Some(true) if *gil == GilState::Unknown => None,
-                known => known.map(|collects| collects && runs),
-            };
-            member.doing = Doing { holds_gil, collects, ..member.doing };
-            member.counted.look(member.doing);
+            member.doing = Doing { holds_gil, waits_for_gil, collects };
+        }
+    }
+
+    /// Counts what all threads do.
+    pub fn count(&mut self) {
+        for member in &mut self.members {
+            let doing = member.doing;
+            member.counted.look(doing);
         }
     }
 

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rspy_cpython::Attached;
+use rspy_cpython::activity::WordsAsked;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::GilState;
@@ -165,6 +166,8 @@ pub struct Sampler {
     asked: Vec<Ask>,
     results: Vec<Option<Sampled>>,
     tids: Vec<u32>,
+    /// What tells who handles an exception, where that matters.
+    words: Vec<WordsAsked>,
     pending: Vec<Taken>,
     /// Names of threads by `threading.get_ident()`, where it depends on them which are wanted.
     names: HashMap<u64, String>,
@@ -230,6 +233,7 @@ impl Sampler {
             asked: Vec::new(),
             results: Vec::new(),
             tids: Vec::new(),
+            words: Vec::new(),
             pending: Vec::with_capacity(PENDING),
             names: HashMap::new(),
             counts: Counts::default(),
@@ -286,7 +290,6 @@ impl Sampler {
         let stops = self.budget.decide(now) && !is_late;
         if stops || self.refreshed.is_none_or(|refreshed| now - refreshed >= FRESH) {
             self.refresh(now, true)?;
-            self.count();
         }
         let stopped = if stops { self.stopped(now)? } else { None };
         Ok(stopped.unwrap_or_else(|| self.unstopped(now)))
@@ -312,6 +315,7 @@ impl Sampler {
                 self.roster.choose(now, &self.gil, self.wanted.which == Which::Active);
             }
             self.roster.refresh(now);
+            self.roster.see(&self.attached, &self.heads, &self.gil, (&self.batch, asked));
             self.is_stale =
                 !self.heads.are_same(&self.attached, &self.batch, asked) || self.roster.has_ended();
             if !self.is_stale {
@@ -320,6 +324,9 @@ impl Sampler {
         }
         if self.gil == GilState::Disabled {
             self.roster.see_attached(memory, &self.attached.layout, &mut self.batch);
+        }
+        if is_first {
+            self.roster.count();
         }
         self.refreshed = Some(now);
         Ok(())
@@ -377,6 +384,11 @@ impl Sampler {
                 },
             });
         }
+        if self.wanted.only == Only::Exceptions {
+            self.words.clear();
+            self.words
+                .extend(roster.members.iter().map(|member| member.watch.state.ask_words(layout, batch)));
+        }
         let last = heads.ask(batch);
         memory.read_many(batch);
         // Whether the GIL, or a thread, came or went between the choice and the read.
@@ -431,6 +443,11 @@ impl Sampler {
                 None => Ask::Running(unwinder.ask(memory, layout, &mut member.watch, batch, true)),
             });
         }
+        if self.wanted.only == Only::Exceptions {
+            self.words.clear();
+            self.words
+                .extend(roster.members.iter().map(|member| member.watch.state.ask_words(layout, batch)));
+        }
         if !batch.is_empty() {
             let start = Instant::now();
             memory.read_many(batch);
@@ -461,6 +478,11 @@ impl Sampler {
         end
     }
 
+    /// The cells of the notebook that it runs, if it does.
+    pub fn notebook_cells(&self) -> HashMap<String, u64> {
+        self.attached.notebook_cells(self.process.memory())
+    }
+
     /// Takes note of names of threads by `threading.get_ident()`.
     pub fn learn_names(&mut self, names: &HashMap<u64, String>) {
         if let Some(filter) = &self.wanted.threads {
@@ -473,11 +495,6 @@ impl Sampler {
     pub fn waits_for_names(&self) -> bool {
         self.wanted.threads.is_some()
             && self.roster.members.iter().any(|member| member.is_wanted == Match::NotYet)
-    }
-
-    /// Counts what all threads do.
-    fn count(&mut self) {
-        self.roster.count(&self.gil, |_| None);
     }
 
     /// Turns the results of a pass into samples.
@@ -513,7 +530,9 @@ impl Sampler {
                 Only::Any => true,
                 Only::GilHolders => owns_gil == Some(true),
                 Only::GilWaiters => member.doing.waits_for_gil == Some(true),
-                Only::Exceptions => member.doing.handles_exception == Some(true),
+                Only::Exceptions => self.words.get(index).is_some_and(|asked| {
+                    asked.exception(self.process.memory(), &self.attached, &self.batch) == Some(true)
+                }),
             };
             if !is_wanted {
                 continue;
@@ -631,9 +650,9 @@ fn plan(member: &Member, wanted: &Wanted, gil: &GilState) -> Option<Ask> {
     }
     let is_wanted = member.is_wanted.is_yes()
         && match wanted.only {
-            Only::Any | Only::GilHolders => true,
+            // The others are told by what is read with the stack.
+            Only::Any | Only::GilHolders | Only::Exceptions => true,
             Only::GilWaiters => member.doing.waits_for_gil == Some(true),
-            Only::Exceptions => member.doing.handles_exception == Some(true),
         };
     // Who waits is shown with whom it waits for.
     let is_shown = wanted.only == Only::GilWaiters && gil.holds(&member.watch.state);
