@@ -59,7 +59,8 @@ const WAYS: &[Way] = &[
 fn come_to_rest(interpreter: &Interpreter, way: Way) -> Result<String, String> {
     let target = target::Target::start(target::command(interpreter, "few_stacks.py", &[way.busy])).unwrap();
     let attached = Target::attach(target.pid, way.pausing).unwrap();
-    let only = if way.gil { Only::GilHolders } else { Only::Any };
+    // Without a GIL nobody holds it.
+    let only = if way.gil && !interpreter.is_free_threaded() { Only::GilHolders } else { Only::Any };
     let wanted = Wanted {
         which: way.which,
         only,
