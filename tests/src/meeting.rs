@@ -88,7 +88,7 @@ impl Meeting {
         let is_it = |seen: &DumpThread| seen.os_thread_id == Some(thread.native_id);
         let index = dump.iter().position(is_it).ok_or("the thread is not in the dump")?;
         dump.swap(0, index);
-        stacks::compare_thread(&self.testimony.version, thread, &dump[0])?;
+        stacks::compare_thread(thread, &dump[0])?;
         Ok(dump)
     }
 }

@@ -124,7 +124,7 @@ pub fn compare_dump(target: &Target, dump: &[DumpThread]) -> Outcome {
             let _ = writeln!(problems, "thread {id:?} ({:?}) is shown {} times", thread.name, seen.len());
             continue;
         };
-        note_differences(&target.testimony.version, thread, seen, &mut problems);
+        note_differences(thread, seen, &mut problems);
     }
     if dump.len() != target.testimony.threads.len() {
         let ids: Vec<_> = dump.iter().map(|thread| thread.os_thread_id).collect();
@@ -134,21 +134,19 @@ pub fn compare_dump(target: &Target, dump: &[DumpThread]) -> Outcome {
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }
 
-/// Compares one thread of a dump with what a thread of an interpreter of that `version` said.
-pub fn compare_thread(version: &[u32], thread: &Thread, seen: &DumpThread) -> Outcome {
+/// Compares one thread of a dump with what a thread said.
+pub fn compare_thread(thread: &Thread, seen: &DumpThread) -> Outcome {
     let mut problems = String::new();
-    note_differences(version, thread, seen, &mut problems);
+    note_differences(thread, seen, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }
 
-fn note_differences(version: &[u32], thread: &Thread, seen: &DumpThread, problems: &mut String) {
+fn note_differences(thread: &Thread, seen: &DumpThread, problems: &mut String) {
     let name = format!("thread {:?} ({:?})", thread.native_id, thread.name);
     if !thread.stacks.iter().any(|stack| is_same(stack, &seen.frames)) {
         let _ = write!(problems, "{name}: {}", difference(nearest(thread, &seen.frames), &seen.frames));
     }
-    // 2.7 keeps names where nobody else does; not to show one is no error there, a wrong one is.
-    let may_lack_name = version.first() == Some(&2) && seen.thread_name.is_none();
-    if seen.thread_name != thread.name && !may_lack_name {
+    if seen.thread_name != thread.name {
         let _ = writeln!(problems, "{name}: is called {:?}", seen.thread_name);
     }
     if seen.thread_id != thread.thread_id {
@@ -170,8 +168,7 @@ pub fn compare_text(target: &Target, text: &str) -> Outcome {
         }
         let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("Thread {id} ")));
         let seen = lines.next().ok_or_else(|| format!("no thread {id} in\n{text}"))?;
-        let is_unnamed = target.testimony.version.first() == Some(&2) && heading.starts_with(seen);
-        if seen != heading && !is_unnamed {
+        if seen != heading {
             return Err(format!("the heading should be\n{heading}\nit is\n{seen}").into());
         }
         for frame in thread.stacks.first().ok_or("a thread without a stack")? {

@@ -7,7 +7,7 @@ use std::process::Command;
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::rspy::Run;
 use rspy_tests::target::{self, Target, scripts};
-use rspy_tests::{Outcome, run, test};
+use rspy_tests::{Body, Outcome, run, test};
 
 const SCRIPT: &str = "known_names.py";
 
@@ -136,9 +136,9 @@ fn of_a_module(interpreter: &Interpreter) -> Outcome {
 
 fn main() {
     let tests = interpreters::all().into_iter().flat_map(|interpreter| {
-        let body: [(&str, fn(&Interpreter) -> Outcome); 3] =
+        let bodies: [(&str, Body); 3] =
             [("script", of_a_script), ("import", of_an_import), ("module", of_a_module)];
-        body.map(|(name, body)| {
+        bodies.map(|(name, body)| {
             let interpreter = interpreter.clone();
             test(format!("{name}::{}", interpreter.label), move || body(&interpreter))
         })
