@@ -182,6 +182,11 @@ impl StackFilter {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rspy_cpython::Attached;
+    use rspy_cpython::sampling::Watch;
+    use rspy_process::{Batch, Memory, Process};
+    use rspy_tests::target::{self, Target};
+    use rspy_tests::{interpreters, process};
 
     use super::*;
 
@@ -283,6 +288,34 @@ mod tests {
     fn nodes_that_cannot_be_are_stacks_without_frames() {
         let filter = filter(&[], &["a"], &["a.py"], &[(7, 0), (0, 9)]);
         assert!(!filter.wants(1) && filter.wants(2) && filter.wants(3) && filter.wants(usize::MAX));
+    }
+
+    #[test]
+    fn stacks_of_a_process_are_told_by_their_files() {
+        for interpreter in interpreters::all() {
+            let target = Target::start(target::command(&interpreter, "known_names.py", &[])).unwrap();
+            let waits = || process::system_call(target.pid, target.pid) == Some((0, 0));
+            process::wait_until("it reads its input", waits).unwrap();
+            let process = Process::open(target.pid).unwrap();
+            let attached = Attached::find(&process).unwrap();
+            let (memory, layout) = (process.memory(), &attached.layout);
+            let mut watch = Watch::new(attached.threads(memory).unwrap().remove(0));
+            let mut unwinder = Unwinder::default();
+            let mut batch = Batch::new();
+            let asked = unwinder.ask(memory, layout, &mut watch, &mut batch, false);
+            memory.read_many(&mut batch);
+            let sampled = unwinder.standing(memory, layout, &mut watch, asked, &batch, NodeId::ROOT);
+            let keeps = |include: &[&str], exclude: &[&str]| {
+                let mut filter = filter(include, exclude, &[], &[]);
+                assert_eq!(filter.keeps(NodeId::ROOT, &unwinder), include.is_empty());
+                let keeps = filter.keeps(sampled.stack, &unwinder);
+                assert_eq!(filter.keeps(sampled.stack, &unwinder), keeps, "as the first time");
+                keeps
+            };
+            assert!(keeps(&["targets/known_*.py"], &[]) && keeps(&["known_names"], &["none"]));
+            assert!(keeps(&["<string>"], &[]) && !keeps(&[], &["<string>"]), "{}", interpreter.label);
+            assert!(!keeps(&["none.py"], &[]) && !keeps(&["<string>"], &["known_names.py"]));
+        }
     }
 
     proptest! {
