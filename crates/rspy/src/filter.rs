@@ -5,18 +5,10 @@
 mod stacks;
 mod threads;
 
-use globset::{GlobBuilder, GlobMatcher};
-
 pub use self::stacks::{StackFilter, StackPattern, is_importlib};
 pub use self::threads::{Candidate, Match, ThreadFilter, ThreadPattern};
 
-/// Whether `text` has what stands for other characters.
+/// Whether `text` has what stands for other characters. `*` stands for `/` as well.
 fn is_glob(text: &str) -> bool {
-    text.contains(['*', '?', '[', '{'])
-}
-
-/// What matches `glob`, where `*` stands for any text, with `/` or without.
-fn matcher(glob: &str) -> Result<GlobMatcher, String> {
-    let built = GlobBuilder::new(glob).literal_separator(false).empty_alternates(true).build();
-    Ok(built.map_err(|error| error.kind().to_string())?.compile_matcher())
+    text.contains(['*', '?', '['])
 }

@@ -3,16 +3,16 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use globset::GlobMatcher;
+use glob::Pattern;
 use rspy_cpython::sampling::{NodeId, Unwinder};
 
-use super::{is_glob, matcher};
+use super::is_glob;
 
 /// One `--include` or `--exclude`: which files' code.
 #[derive(Clone, Debug)]
 pub enum StackPattern {
     /// A path, or the end of one from a `/` on.
-    File(GlobMatcher),
+    File([Pattern; 2]),
     /// A name that is no path, as it is: `<string>`.
     Name(Box<str>),
     /// A module and everything below it, by the parts of its name. What a path is a module of is told
@@ -33,10 +33,12 @@ impl FromStr for StackPattern {
         if !text.ends_with(".py") && text.split('.').all(is_identifier) {
             return Ok(StackPattern::Module(text.split('.').map(Into::into).collect()));
         }
-        let from_slash = matcher(&format!("{{,*/}}{text}"));
-        from_slash.map(StackPattern::File).map_err(|error| {
-            format!("{error}; where [, {{ or * itself is meant, write it in brackets: [[], [{{], [*]")
-        })
+        match (Pattern::new(text), Pattern::new(&format!("*/{text}"))) {
+            (Ok(whole), Ok(end)) => Ok(StackPattern::File([whole, end])),
+            (Err(error), _) | (_, Err(error)) => {
+                Err(format!("{}; where [ or * itself is meant, write it in brackets: [[] or [*]", error.msg))
+            }
+        }
     }
 }
 
@@ -49,7 +51,7 @@ impl StackPattern {
     /// Whether code of `filename` is meant.
     pub fn matches(&self, filename: &str) -> bool {
         match self {
-            StackPattern::File(glob) => glob.is_match(filename),
+            StackPattern::File(globs) => globs.iter().any(|glob| glob.matches(filename)),
             StackPattern::Name(name) => **name == *filename,
             StackPattern::Module(parts) => match frozen(filename) {
                 Some(module) => begins(module.split('.'), parts),
@@ -214,9 +216,18 @@ mod tests {
         assert!(!matches("*/django/*", "/lib/mydjango/db.py"));
         assert!(matches("test_*.py", "/x/test_a.py") && !matches("test_*.py", "/x/my_test_a.py"));
         assert!(matches("db/model?.py", "/lib/db/models.py"));
-        assert!(matches("{a,b}.py", "/x/b.py") && !matches("{a,b}.py", "/x/c.py"));
+        assert!(matches("[ab].py", "/x/b.py") && !matches("[ab].py", "/x/c.py"));
+        assert!(matches("**/b.py", "/x/a/b.py") && "a**.py".parse::<StackPattern>().is_err());
         assert!(matches("<ipython-input-*>", "<ipython-input-3-5d8>"));
         assert!(matches("a[[]1].py", "/x/a[1].py"));
+    }
+
+    #[test]
+    fn the_longest_names_are_no_harder() {
+        // Each `*` could stand for any of 4,096 places: tried in turn, this would not end.
+        let filename = "a/".repeat(2048);
+        assert!(!matches(&format!("{}b", "*a".repeat(12)), &filename));
+        assert!(!matches("a.b.c", &filename) && matches("a.a.a", &filename));
     }
 
     #[test]

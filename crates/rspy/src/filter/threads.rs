@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use globset::GlobMatcher;
+use glob::Pattern;
 
-use super::{is_glob, matcher};
+use super::is_glob;
 
 /// One `--thread`.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub enum ThreadPattern {
         /// As it is.
         exact: Box<str>,
         /// With characters that stand for others, if it has any.
-        glob: Option<GlobMatcher>,
+        glob: Option<Pattern>,
     },
 }
 
@@ -33,7 +33,7 @@ impl FromStr for ThreadPattern {
             return Ok(ThreadPattern::Id(id));
         }
         // A name may have a bracket that is never closed: then that is the name.
-        let glob = is_glob(text).then(|| matcher(text).ok()).flatten();
+        let glob = Pattern::new(text).ok().filter(|_| is_glob(text));
         Ok(ThreadPattern::Name { exact: text.into(), glob })
     }
 }
@@ -46,7 +46,7 @@ impl ThreadPattern {
             }
             (ThreadPattern::Name { .. }, None) => Match::NotYet,
             (ThreadPattern::Name { exact, glob }, Some(name)) => {
-                (name == &**exact || glob.as_ref().is_some_and(|glob| glob.is_match(name))).into()
+                (name == &**exact || glob.as_ref().is_some_and(|glob| glob.matches(name))).into()
             }
         }
     }
