@@ -22,8 +22,9 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// hundredth of a CPU.
 const LOOK_REST: u32 = 150;
 
-/// The same after a try that found nothing, whichever process it was in.
-const TRY_REST: u32 = 4;
+/// How many times as long as a try took there is none in what runs the same executable, if that had no
+/// Python in it: more with each, within these.
+const TRY_RESTS: (u32, u32) = (4, 400);
 
 /// How old a process is when its interpreter is looked for first: one that was forked to run another
 /// program looks like its parent until it does.
@@ -44,9 +45,13 @@ pub struct Search {
     /// Executables that there was Python in.
     likely: HashSet<PathBuf>,
     /// Executables that there was no Python in.
-    unlikely: HashSet<PathBuf>,
-    /// Until then only what is likely to be Python is looked into.
-    rest: Instant,
+    unlikely: HashMap<PathBuf, Unlikely>,
+}
+
+/// What is known of an executable that there was no Python in.
+struct Unlikely {
+    tries: u32,
+    rests_until: Instant,
 }
 
 /// A process that may run Python.
@@ -69,8 +74,7 @@ impl Search {
             candidates: HashMap::new(),
             interpreters: Interpreters::default(),
             likely: HashSet::new(),
-            unlikely: HashSet::new(),
-            rest: Instant::now(),
+            unlikely: HashMap::new(),
         }
     }
 
@@ -120,7 +124,7 @@ impl Search {
             if known.is_some_and(|known| known.tries.executable == executable) {
                 continue;
             }
-            let is_unlikely = executable.as_ref().is_some_and(|path| self.unlikely.contains(path));
+            let is_unlikely = executable.as_ref().is_some_and(|path| self.unlikely.contains_key(path));
             let wait = match (is_unlikely, known) {
                 (true, _) => UNLIKELY,
                 (false, None) => SETTLED,
@@ -134,9 +138,12 @@ impl Search {
     fn attempt(&mut self, tree: &Tree, member: &Member) -> Option<Event> {
         let now = Instant::now();
         let candidate = self.candidates.get(&member.pid)?;
+        if !candidate.is_searched(u32::MAX) || now < candidate.tries.due {
+            return None;
+        }
         let executable = candidate.tries.executable.clone();
-        let is_likely = executable.as_ref().is_some_and(|path| self.likely.contains(path));
-        if !candidate.is_searched(u32::MAX) || now < candidate.tries.due || (!is_likely && now < self.rest) {
+        let unlikely = executable.as_ref().and_then(|path| self.unlikely.get(path));
+        if unlikely.is_some_and(|unlikely| now < unlikely.rests_until) {
             return None;
         }
         // What is known of a parent tells what its fork is.
@@ -158,21 +165,28 @@ impl Search {
             }
             Err(error) => {
                 tracing::debug!(pid = member.pid, %error, "no Python in it yet");
-                if matches!(error, FindError::NotPython { .. })
-                    && let Some(executable) = executable
-                    && !is_likely
-                {
-                    self.unlikely.insert(executable);
-                }
                 candidate.has_failed = is_worth_telling(&error) && candidate.since.elapsed() >= STARTING;
                 let has_failed = candidate.has_failed;
-                self.rest = Instant::now() + now.elapsed().saturating_mul(TRY_REST);
+                if let (FindError::NotPython { .. }, Some(executable)) = (&error, executable)
+                    && !self.likely.contains(&executable)
+                {
+                    self.rest(executable, now.elapsed());
+                }
                 has_failed.then(|| Event::Failed {
                     pid: member.pid,
                     failure: Failure::attaching(member.pid, &error),
                 })
             }
         }
+    }
+
+    /// There was no Python in what runs `executable`, as a try found that took so long.
+    fn rest(&mut self, executable: PathBuf, took: Duration) {
+        let now = Instant::now();
+        let unlikely = self.unlikely.entry(executable).or_insert(Unlikely { tries: 0, rests_until: now });
+        unlikely.tries = unlikely.tries.saturating_add(1);
+        let (least, most) = TRY_RESTS;
+        unlikely.rests_until = now + took.saturating_mul(unlikely.tries.clamp(least, most));
     }
 
     fn interpreter_of(&self, member: &Member) -> Result<(Process, Attached), FindError> {
