@@ -306,7 +306,7 @@ pub struct Dump {
     #[arg(short, long)]
     pub json: bool,
 
-    /// Show the processes that it has started as well
+    /// Show the processes that it has started as well, and those that they have
     #[arg(short, long)]
     pub subprocesses: bool,
 

@@ -18,8 +18,6 @@ pub fn dump(options: &Dump) -> Result<(), Failure> {
              rspy dump --pid PID.",
         ));
     }
-    subprocesses(options.subprocesses, "dump")?;
-    not_yet(options.thread_choice.filter().is_some(), "--thread and --main-thread")?;
     native(options.native)
 }
 
@@ -30,28 +28,6 @@ pub fn top(_: &Top) -> Failure {
         "See the stacks now with `rspy dump --pid PID`, or a flame graph of ten seconds with \
          `rspy record -d 10 --pid PID`.",
     )
-}
-
-fn subprocesses(asked: bool, command: &str) -> Result<(), Failure> {
-    match asked {
-        true => Err(Failure::new(
-            "This release of rspy cannot follow subprocesses yet (-s, --subprocesses).",
-            format!(
-                "Leave it away, and start an `rspy {command} --pid PID` for each of them; `pgrep -P PID` lists them."
-            ),
-        )),
-        false => Ok(()),
-    }
-}
-
-fn not_yet(asked: bool, what: &str) -> Result<(), Failure> {
-    match asked {
-        true => Err(Failure::new(
-            format!("This release of rspy understands {what}, but cannot do it yet."),
-            "Leave it away.",
-        )),
-        false => Ok(()),
-    }
 }
 
 fn native(asked: bool) -> Result<(), Failure> {

@@ -66,6 +66,30 @@ impl Failure {
             }
         }
     }
+
+    /// Neither process `pid` nor any that it has started runs Python.
+    pub fn no_python_below(pid: u32, executable: &Path) -> Failure {
+        Failure::new(
+            format!(
+                "Process {pid} runs {}, and there is no Python interpreter in it or in any process below it.",
+                executable.display()
+            ),
+            "Give the id of a process that runs Python, or one that has started it; this lists them:",
+        )
+        .with_command(LIST)
+    }
+
+    /// Process `pid` is one of several, and cannot be shown with the others.
+    pub fn left_out(pid: u32, error: &FindError) -> Failure {
+        match error {
+            FindError::Process(ProcessError::NoSuchProcess { .. } | ProcessError::Zombie { .. })
+            | FindError::Read(ReadError::Gone) => Failure::new(
+                format!("Process {pid} has ended meanwhile, and is left out."),
+                "The others are shown; ask again to see whether it was replaced.",
+            ),
+            error => Failure::attaching(pid, error),
+        }
+    }
 }
 
 pub(super) fn missing(proc: &Path, pid: u32) -> Failure {

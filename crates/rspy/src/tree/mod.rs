@@ -18,6 +18,7 @@ use crate::target::{Pausing, Target};
 
 pub use interpreters::Interpreters;
 use search::Search;
+pub use search::is_worth_telling;
 
 /// What became known of a tree.
 pub enum Event {
