@@ -1,12 +1,14 @@
-"""activities.py exceptions|raising|collecting|collecting-again: what threads do besides standing somewhere.
+"""activities.py exceptions|raising|collecting|collecting-again|waiting: what threads do besides standing somewhere.
 
 exceptions        threads stand in and behind handlers; the name of each says whether sys.exc_info() has something
-raising           the main thread raises through a frame that takes long to be cleared, again and again
+raising           the main thread raises, again and again, through a call that takes long to clear up
 collecting        the main thread stands in a finalizer that a collection has called, and does not let go of the GIL
 collecting-again  the main thread collects garbage again and again
+waiting           two threads need the GIL again and again, which the main thread does not let go of
 """
 import ctypes
 import gc
+import itertools
 import os
 import sys
 import threading
@@ -111,19 +113,28 @@ def exceptions():
     os._exit(0)
 
 
+def failing():
+    fail()
+    yield
+
+
 def raise_through():
-    kept = [[] for _ in range(200000)]
-    int('no number')
+    """What list() has made so far it takes apart while the exception is being raised."""
+    list(itertools.chain(MANY, failing()))
+
+
+def handle_and_return():
+    """2.7 keeps what it handled until the function returns."""
+    try:
+        raise_through()
+    except ValueError:
+        pass
 
 
 def raising():
     run_in([[]], sys._getframe())
     told.acquire()
-    while True:
-        try:
-            raise_through()
-        except ValueError:
-            pass
+    while True: handle_and_return()
 
 
 class Finalized(object):
@@ -145,13 +156,28 @@ def collecting():
 
 
 def collecting_again():
-    kept = [[] for _ in range(200000)]
     run_in([[]], sys._getframe())
     told.acquire()
     while True:
         gc.collect()
+        for _ in range(100000): pass
 
 
+def need_gil():
+    arrive()
+    while True: time.sleep(0.001)
+
+
+def waiting():
+    for _ in range(2):
+        thread = threading.Thread(target=need_gil)
+        thread.daemon = True
+        thread.start()
+    ctypes.PyDLL(None).read(ready(2), ctypes.create_string_buffer(1), 1)
+    os._exit(0)
+
+
+MANY = list(range(1000000))
 if sys.argv[1] in ('raising', 'collecting-again'):
     threading.Thread(target=watch).start()
 globals()[sys.argv[1].replace('-', '_')]()
