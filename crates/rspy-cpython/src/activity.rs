@@ -16,6 +16,9 @@ use crate::layout::{Field, Gil, Layout, Word};
 /// More generators than call one another, for whom it is looked up whether they handle an exception.
 const MAX_ITEMS: usize = 256;
 
+/// Longest stretch of a thread state that is read for its words, in bytes: the largest known takes 256.
+const MAX_WORDS: usize = 1024;
+
 /// `sem_t` of the GNU C library, 2.7's GIL, in bytes.
 const SEMAPHORE: u64 = 32;
 /// The larger of `pthread_cond_t` and `pthread_mutex_t` of the GNU C library is 48, the smaller 40.
@@ -123,9 +126,6 @@ fn words(layout: &Layout) -> Range<usize> {
     // A layout whose members lie that far apart is none.
     if end.saturating_sub(start) > MAX_WORDS { 0..0 } else { start.min(end)..end }
 }
-
-/// Longest stretch of a thread state that is read for its words, in bytes. The largest known takes 224.
-const MAX_WORDS: usize = 1024;
 
 /// Whether `object`, which is what is kept of an exception, is one: there may be null or `None` instead.
 fn is_exception(memory: &impl Memory, attached: &Attached, object: Address) -> Option<bool> {

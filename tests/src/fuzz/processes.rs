@@ -126,6 +126,10 @@ fn find(process: &image::Image, memory: &Synthetic, route: Route) -> Result<Atta
 /// Everything that rspy looks at, for the sake of looking.
 fn look(attached: &Attached, memory: &Synthetic) {
     let _ = attached.gil_state(memory);
+    for interpreter in attached.interpreters(memory).unwrap_or_default() {
+        attached.collecting(memory, interpreter);
+        let _ = attached.gil_words(memory, interpreter);
+    }
     attached.thread_names(memory);
     attached.notebook_cells(memory);
     let threads = attached.threads(memory).unwrap_or_default();
@@ -133,6 +137,8 @@ fn look(attached: &Attached, memory: &Synthetic) {
     let mut chain = FrameChain::default();
     for thread in threads {
         let _ = thread.datastack_chunk(memory, &attached.layout);
+        thread.exception(memory, attached);
+        thread.gil_requested(memory, &attached.layout);
         let end = chain.read(memory, &attached.layout, &thread);
         assert!(end != ChainEnd::Broken || chain.frames.is_empty(), "a broken chain has frames");
         let mut frames = resolve(memory, &attached.layout, &mut codes, &chain.frames);
