@@ -48,6 +48,14 @@ impl Frame {
         }
     }
 
+    /// The file of its code, if that is known.
+    pub fn filename(&self) -> Option<&str> {
+        match self {
+            Frame::Python { code, .. } => Some(&code.filename),
+            Frame::Unknown(_) => None,
+        }
+    }
+
     /// Where in the source it is.
     pub fn location(&self) -> Location {
         match self {

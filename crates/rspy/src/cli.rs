@@ -19,7 +19,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use rspy_profile::{FORMATS, Format};
 
-pub use self::choice::{Mode, Modes, StackChoice, ThreadChoice};
+pub use self::choice::{DumpModes, Mode, Modes, StackChoice, ThreadChoice};
 use crate::clock::Rate;
 use crate::target::Pausing;
 
@@ -327,6 +327,10 @@ pub struct Dump {
     /// are shown in any case
     #[arg(long)]
     pub class_names: bool,
+
+    /// In which states threads are shown
+    #[command(flatten)]
+    pub modes: DumpModes,
 
     /// Which threads are shown
     #[command(flatten)]

@@ -94,6 +94,11 @@ impl Launched {
         Ok(Launched { child, exit, status: None, below: Vec::new(), is_told_to_end: false, stderr })
     }
 
+    /// The command's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until a Python in it can be read.
     pub fn find_python(&mut self, pausing: Pausing, signals: &mut Signals) -> Result<Target, Failure> {
         let root = self.child.id();

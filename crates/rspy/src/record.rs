@@ -21,6 +21,7 @@ use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
 use crate::stats::Stats;
 use crate::target::{Pausing, Target};
+use crate::tree::Family;
 
 /// Records and writes what was gathered, whatever ended it.
 pub fn record(options: &Record) -> Result<ExitCode, Failure> {
@@ -32,7 +33,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     }
     let pausing = options.stops.pausing();
     let mode = options.modes.mode();
-    let plan = Plan {
+    let mut plan = Plan {
         rate: options.rate,
         limit: options.duration.0,
         wanted: Wanted {
@@ -49,7 +50,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             threads: options.thread_choice.filter(),
             stacks: options.stack_choice.filter(),
         },
-        subprocesses: options.subprocesses,
+        tree: None,
     };
     // A file that cannot be written is found out before.
     let figures_file = options.summary.as_deref().map(Output::open).transpose()?;
@@ -59,7 +60,10 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             if !options.program.is_empty() {
                 report("rspy: with --pid the command is not started; the process is recorded.");
             }
-            let target = attach(pid, pausing)?;
+            let target = match options.subprocesses {
+                true => first_below(pid, pausing)?,
+                false => attach(pid, pausing)?,
+            };
             let output = open(options, pid)?;
             (None, target, output)
         }
@@ -68,6 +72,9 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             (Some(launched), target, output)
         }
     };
+    if options.subprocesses {
+        plan.tree = options.pid.or(launched.as_ref().map(Launched::pid));
+    }
     let messages = Messages {
         // A program's own output must not be mixed with rspy's, nor a recording.
         on_stderr: (launched.is_some() && !options.capture) || output.is_stdout(),
@@ -186,6 +193,13 @@ fn launch(
         None => open(options, target.process.pid())?,
     };
     Ok((launched, target, output))
+}
+
+/// The Python in process `root` or, if that runs something else, the first one below it.
+fn first_below(root: u32, pausing: Pausing) -> Result<Target, Failure> {
+    let mut family = Family::find(root, pausing)?;
+    let first = family.take_targets().into_iter().next();
+    first.ok_or_else(|| Failure::attaching(root, &rspy_process::ReadError::Gone.into()))
 }
 
 fn open(options: &Record, pid: u32) -> Result<Output, Failure> {

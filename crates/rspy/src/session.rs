@@ -1,6 +1,7 @@
 //! One recording, from its first sample to its last: the loop that wakes when a sample is due, and
 //! takes one of each process.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ use crate::signals::Signals;
 use crate::stats::Counts;
 use crate::subject::{Ended, Subject};
 use crate::target::{Pausing, Target};
-use crate::tree::{Event, Finder};
+use crate::tree::{Event, Finder, allow_open_files};
 use crate::wait::{Pacer, Woken, exit_of};
 
 /// How often it is looked whether a thread that is late to stop has stopped: it stands still then.
@@ -44,8 +45,8 @@ pub struct Plan {
     pub limit: Option<Duration>,
     /// What of.
     pub wanted: Wanted,
-    /// Whether the processes that it starts are recorded as well.
-    pub subprocesses: bool,
+    /// The process whose descendants are recorded as well, and itself; `None` to record one only.
+    pub tree: Option<u32>,
 }
 
 /// What a recording came to, beside what was recorded.
@@ -77,24 +78,28 @@ pub struct Sums {
 }
 
 /// The processes that are recorded.
-struct Family<'p> {
+struct Subjects<'p> {
     plan: &'p Plan,
     start: Instant,
     seed: u64,
     subjects: Vec<Subject>,
+    /// The number of each process that was met, by its id: the latest that had it.
+    numbers: HashMap<u32, u32>,
     sums: Sums,
 }
 
-impl Family<'_> {
+impl Subjects<'_> {
     /// Begins to sample `target`, below the process with id `parent`.
     fn add(&mut self, target: Target, parent: Option<u32>, queue: &mut Queue) {
         // For the recording thread, which looks for files by itself.
         let Ok(process) = Process::open(target.process.pid()) else { return };
-        let parent = parent.and_then(|pid| self.subjects.iter().find(|subject| subject.pid() == pid));
-        let told = queue.begin(process, parent.map(|parent| parent.told.process));
+        let parent = parent.and_then(|pid| self.numbers.get(&pid).copied());
+        let pid = process.pid();
+        let told = queue.begin(process, parent);
+        self.numbers.insert(pid, told.process);
         self.seed = self.seed.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut subject =
-            Subject::new(target, &self.plan.wanted, told, self.plan.subprocesses, (self.start, self.seed));
+            Subject::new(target, &self.plan.wanted, told, self.plan.tree.is_some(), (self.start, self.seed));
         subject.look(queue, Instant::now());
         self.subjects.push(subject);
     }
@@ -154,6 +159,8 @@ pub fn sample(
     show: impl Fn(Duration, &Recorder) + Send + 'static,
     warn: impl Fn(u32, crate::failure::Failure),
 ) -> io::Result<(Recorder, Summary)> {
+    // Each thread takes some files; a program that was started has its own limit by now.
+    allow_open_files();
     let pid = target.process.pid();
     let mut pacer = Pacer::new(plan.rate, exit_of(pid));
     // The kernel ends a wait up to 50 µs late unless told otherwise; a kernel that
@@ -163,12 +170,13 @@ pub fn sample(
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
     let mut clock = Clock::new(start, plan.rate, seed);
     let mut queue = Queue::start(recorder, move |recorder| show(start.elapsed(), recorder))?;
-    let finder = match plan.subprocesses {
-        true => Some(Finder::start(pid, [&target])?),
-        false => None,
+    let finder = match plan.tree {
+        Some(root) => Some(Finder::start(root, [&target])?),
+        None => None,
     };
     let seed = seed.rotate_left(32);
-    let mut family = Family { plan, start, seed, subjects: Vec::new(), sums: Sums::default() };
+    let mut family =
+        Subjects { plan, start, seed, subjects: Vec::new(), numbers: HashMap::new(), sums: Sums::default() };
     family.add(target, None, &mut queue);
     // One too far away to be counted is none.
     let limit = plan.limit.and_then(|limit| start.checked_add(limit));
@@ -185,7 +193,7 @@ pub fn sample(
             match pacer.wait(next, &mut now, signals) {
                 Woken::Due if next < until => {}
                 Woken::Due => break,
-                Woken::Exited if plan.subprocesses => {
+                Woken::Exited if plan.tree.is_some() => {
                     // Those that it has started may go on.
                     pacer.forget_exit();
                 }

@@ -13,8 +13,8 @@ use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::Frame;
 use rspy_cpython::{Attached, FindError};
 use rspy_process::stop::{StopError, StopStats, Tracer};
-use rspy_process::threads::{RunState, ThreadStat};
-use rspy_process::{Limited, LiveMemory, Process, ReadError};
+use rspy_process::threads::{RunState, ThreadStat, Waits};
+use rspy_process::{Address, Limited, LiveMemory, Process, ReadError};
 
 use crate::reader::{Consistency, Reader};
 use crate::roster::threads_steadily;
@@ -57,6 +57,12 @@ pub struct ThreadSample {
     /// Holds the GIL of its interpreter; `None` where there is none or it could
     /// not be known.
     pub owns_gil: Option<bool>,
+    /// Waits for the GIL; `None` where there is none or it could not be known.
+    pub waits_for_gil: Option<bool>,
+    /// Collects garbage; `None` if it could not be known.
+    pub collects: Option<bool>,
+    /// Raises or handles an exception; `None` if it could not be known.
+    pub handles_exception: Option<bool>,
     /// Innermost first.
     pub frames: Vec<Frame>,
     /// How the chain of frames ended.
@@ -96,6 +102,8 @@ struct Seen {
     state: ThreadState,
     os_id: Option<u32>,
     run_state: Option<RunState>,
+    /// The futex that it sleeps on; `None` if that cannot be known.
+    futex: Option<Option<Address>>,
 }
 
 impl Target {
@@ -256,7 +264,14 @@ fn see(
     stats.retain(|tid, _| ids.contains(&Some(*tid)));
     let seen = states.into_iter().zip(ids).map(|(state, os_id)| {
         let run_state = os_id.and_then(|tid| run_state(process.pid(), tid, stats));
-        Seen { state, os_id, run_state }
+        // A thread that runs sleeps on none.
+        let futex = match run_state {
+            Some(RunState::Sleeping) => {
+                os_id.and_then(|tid| Waits::open(process.pid(), tid).ok()?.futex().ok())
+            }
+            _ => Some(None),
+        };
+        Seen { state, os_id, run_state, futex }
     });
     Ok(seen.collect())
 }
@@ -270,7 +285,7 @@ fn see_again(attached: &Attached, process: &Process, before: &[Seen]) -> Result<
         let known = before.iter().find(|seen| seen.os_id == os_id && seen.state.address == state.address);
         // What is new since then was running just now.
         let run_state = known.map_or(Some(RunState::Running), |known| known.run_state);
-        Seen { state, os_id, run_state }
+        Seen { state, os_id, run_state, futex: known.map_or(Some(None), |known| known.futex) }
     });
     Ok(seen.collect())
 }
@@ -300,12 +315,31 @@ fn read(
             GilState::Held { holders, .. } => Some(holders.contains(&thread.state.address)),
             GilState::Disabled | GilState::Unknown => None,
         };
+        let interpreter = thread.state.interpreter;
+        let waits_for_gil = match (owns_gil, thread.futex) {
+            (None, _) => None,
+            (Some(true), _) | (_, Some(None)) => Some(false),
+            (_, Some(Some(futex))) => {
+                let words = attached.gil_words(memory, interpreter).ok().flatten();
+                words.map(|words| words.iter().any(|range| range.contains(&futex)))
+            }
+            (_, None) => None,
+        };
+        let runs = match gil {
+            GilState::Disabled => thread.state.attached == Some(true),
+            _ => owns_gil == Some(true),
+        };
+        let collects = attached.collecting(memory, interpreter).map(|collects| collects && runs);
+        let handles_exception = thread.state.exception(memory, attached);
         let stack = reader.stack(attached, memory, &thread.state, consistency(thread), locals.as_mut());
         let sample = ThreadSample {
             os_id: thread.os_id,
             python_id: thread.state.thread_id,
             active,
             owns_gil,
+            waits_for_gil,
+            collects,
+            handles_exception,
             frames: stack.frames,
             end: stack.end,
             lost: stack.lost,
@@ -314,6 +348,14 @@ fn read(
         samples.push((thread.state.interpreter_index, sample));
     }
     samples
+}
+
+/// Whether one of two is so, as far as it is known.
+fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one || other),
+        (one, other) => one.or(other),
+    }
 }
 
 /// One entry for each kernel thread. A thread that works for several interpreters
@@ -334,10 +376,10 @@ fn merge_by_kernel_thread(samples: Vec<(usize, ThreadSample)>) -> Vec<ThreadSamp
         known.frames = frames;
         known.cut |= sample.cut;
         known.lost |= sample.lost;
-        known.owns_gil = match (known.owns_gil, sample.owns_gil) {
-            (Some(one), Some(other)) => Some(one || other),
-            (one, other) => one.or(other),
-        };
+        known.owns_gil = either(known.owns_gil, sample.owns_gil);
+        known.waits_for_gil = either(known.waits_for_gil, sample.waits_for_gil);
+        known.collects = either(known.collects, sample.collects);
+        known.handles_exception = either(known.handles_exception, sample.handles_exception);
         if sample.end != ChainEnd::Root {
             known.end = sample.end;
         }

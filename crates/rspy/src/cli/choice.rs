@@ -43,6 +43,31 @@ enum ModeName {
     Exception,
 }
 
+/// In which states threads are shown by a dump.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DumpModes {
+    /// Which threads to show [default: wall]
+    #[arg(long, value_enum, value_name = "MODE", display_order = 100)]
+    mode: Option<ModeName>,
+
+    /// Show the threads that wait for the GIL, and those that hold it
+    #[arg(long, conflicts_with = "mode", display_order = 101)]
+    gil_wait: bool,
+}
+
+impl DumpModes {
+    /// What they come to.
+    pub fn mode(&self) -> Mode {
+        match self.mode {
+            _ if self.gil_wait => Mode::GilWait,
+            None | Some(ModeName::Wall) => Mode::Wall,
+            Some(ModeName::Cpu) => Mode::Cpu,
+            Some(ModeName::Gil) => Mode::Gil { idle: true },
+            Some(ModeName::Exception) => Mode::Exception,
+        }
+    }
+}
+
 /// Which threads samples are of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Mode {

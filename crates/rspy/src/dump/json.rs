@@ -10,11 +10,11 @@ use rspy_profile::Columns;
 use serde::Serialize;
 
 use super::Seen;
-use super::family::Family;
 use crate::cli::Dump;
 use crate::columns::columns_of;
 use crate::names::ShortNames;
 use crate::target::ThreadSample;
+use crate::tree::Family;
 
 /// Writes the threads of all processes, in one list.
 pub fn write(
@@ -73,6 +73,12 @@ struct JsonThread<'t> {
     cut: bool,
     /// All frames up to the thread's outermost are here.
     complete: bool,
+    /// It waits for the GIL; `null`, like the others, where that cannot be known.
+    waits_for_gil: Option<bool>,
+    /// It collects garbage.
+    collects_garbage: Option<bool>,
+    /// It raises or handles an exception.
+    handles_exception: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -171,6 +177,9 @@ impl<'t> JsonThread<'t> {
             process_info,
             cut: thread.cut,
             complete: thread.end == ChainEnd::Root && !thread.cut && !thread.lost,
+            waits_for_gil: thread.waits_for_gil,
+            collects_garbage: thread.collects,
+            handles_exception: thread.handles_exception,
         }
     }
 }

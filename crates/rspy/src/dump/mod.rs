@@ -1,6 +1,5 @@
 //! `rspy dump`: every thread's stack, now.
 
-mod family;
 mod json;
 mod text;
 
@@ -8,15 +7,17 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use rspy_cpython::stack::Frame;
 use rspy_process::ReadError;
 
 use crate::attach::attach;
-use crate::cli::Dump;
+use crate::cli::{Dump, Mode};
 use crate::failure::{Failure, refused_stops};
-use crate::names::ShortNames;
+use crate::filter::Candidate;
+use crate::names::{ShortNames, is_cell};
 use crate::progress::report;
 use crate::target::{Pausing, Target, ThreadSample};
-use family::Family;
+use crate::tree::Family;
 
 /// How long the text of a local variable may be for each `-l`, in bytes; as in py-spy.
 const LOCAL_LENGTH: usize = 128;
@@ -83,12 +84,41 @@ fn look(options: &Dump, mut target: Target) -> Result<Seen, ReadError> {
     if options.locals > 0 {
         target.read_locals(usize::from(options.locals) * LOCAL_LENGTH);
     }
-    let threads = target.look()?;
+    let mut threads = target.look()?;
     if let Some(failure) = refused_stops(target.process.pid(), &target.stops()) {
         report(format_args!("rspy: {failure}"));
     }
     let thread_names = target.thread_names();
-    Ok(Seen { target, threads, thread_names, names: ShortNames::default() })
+    if let Some(filter) = options.thread_choice.filter() {
+        let pid = target.process.pid();
+        threads.retain(|thread| {
+            let candidate = Candidate {
+                os_id: thread.os_id,
+                python_id: thread.python_id,
+                is_main: thread.os_id == Some(pid),
+                name: thread_names.get(&thread.python_id).map(String::as_str),
+            };
+            filter.matches(&candidate).is_yes()
+        });
+    }
+    threads.retain(|thread| is_in(options.modes.mode(), thread));
+    let mut names = ShortNames::default();
+    let mut files = threads.iter().flat_map(|thread| &thread.frames).filter_map(Frame::filename);
+    if files.any(is_cell) {
+        names.learn_cells(target.attached.notebook_cells(target.process.memory()));
+    }
+    Ok(Seen { target, threads, thread_names, names })
+}
+
+/// Whether `thread` is one of those that `mode` asks for.
+fn is_in(mode: Mode, thread: &ThreadSample) -> bool {
+    match mode {
+        Mode::Wall => true,
+        Mode::Cpu => thread.active != Some(false),
+        Mode::Gil { .. } => thread.owns_gil == Some(true),
+        Mode::Exception => thread.handles_exception == Some(true),
+        Mode::GilWait => thread.waits_for_gil == Some(true) || thread.owns_gil == Some(true),
+    }
 }
 
 fn print(

@@ -9,11 +9,11 @@ use rspy_process::threads::kernel_name;
 use textwrap::core::display_width;
 
 use super::Seen;
-use super::family::Family;
 use crate::cli::Dump;
 use crate::columns::columns_of;
 use crate::printable::printable;
 use crate::target::ThreadSample;
+use crate::tree::Family;
 
 /// How long a line of the tree is where no terminal says.
 const WIDTH: usize = 100;
@@ -127,11 +127,22 @@ fn text_of_locals(out: &mut impl Write, locals: &[Local]) -> io::Result<()> {
     Ok(())
 }
 
-/// The state as py-spy words it.
-fn state(thread: &ThreadSample) -> &'static str {
-    match (thread.active, thread.owns_gil) {
+/// The state as py-spy words it, and what else is known of it.
+fn state(thread: &ThreadSample) -> String {
+    let mut state = match (thread.active, thread.owns_gil) {
         (Some(false), _) => "idle",
         (_, Some(true)) => "active+gil",
         _ => "active",
     }
+    .to_owned();
+    for (is_so, what) in [
+        (thread.waits_for_gil, ", waits for the GIL"),
+        (thread.collects, ", collects garbage"),
+        (thread.handles_exception, ", handles an exception"),
+    ] {
+        if is_so == Some(true) {
+            state.push_str(what);
+        }
+    }
+    state
 }

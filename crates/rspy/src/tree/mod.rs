@@ -1,6 +1,7 @@
 //! Finding the Python processes of a tree, in a thread of its own: neither looking for
 //! processes nor finding the interpreter in one costs the thread that samples anything.
 
+mod family;
 mod interpreters;
 mod search;
 
@@ -16,6 +17,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::failure::Failure;
 use crate::target::{Pausing, Target};
 
+pub use self::family::Family;
 pub use interpreters::Interpreters;
 use search::Search;
 pub use search::is_worth_telling;

@@ -8,10 +8,10 @@ use rspy_cpython::FindError;
 use rspy_process::tree::{Member, Tree};
 use rspy_process::{Process, ReadError};
 
+use super::{Interpreters, allow_open_files, is_worth_telling};
 use crate::failure::Failure;
 use crate::progress::report;
 use crate::target::{Pausing, Target};
-use crate::tree::{Interpreters, allow_open_files, is_worth_telling};
 
 /// How long they may take to start, and how long it is between two looks at that.
 const STARTING: Duration = Duration::from_secs(1);
