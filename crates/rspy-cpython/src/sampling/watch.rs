@@ -327,14 +327,14 @@ impl Watch {
         }
         self.mark_used();
         let before = self.outside.len();
-        let samples = self.samples;
-        self.outside.retain(|_, outside| samples.wrapping_sub(outside.used) < TURN * TURNS_KEPT);
+        let now = self.samples.wrapping_add(1);
+        self.outside.retain(|_, outside| now.wrapping_sub(outside.used) <= TURN * TURNS_KEPT);
         self.has_grown |= self.outside.len() != before;
     }
 
-    /// The frames outside of the last sample are in use.
+    /// The frames outside that the last sample had are in use: more lately than any that was but met.
     fn mark_used(&mut self) {
-        let samples = self.samples;
+        let samples = self.samples.wrapping_add(1);
         for (depth, known) in self.links.iter().enumerate() {
             if let Some(outside) = self.outside.get_mut(&known.link.frame.address) {
                 *outside = Outside { used: samples, depth: depth as u32 };
@@ -349,12 +349,13 @@ impl Watch {
             return;
         }
         self.mark_used();
-        let samples = self.samples;
-        let mut ages: Vec<u32> =
-            self.outside.values().map(|outside| samples.wrapping_sub(outside.used)).collect();
+        let now = self.samples.wrapping_add(1);
+        let age = |outside: &Outside| now.wrapping_sub(outside.used);
+        let mut ages: Vec<u32> = self.outside.values().map(age).collect();
         let (_, oldest, _) = ages.select_nth_unstable(most);
-        let oldest = *oldest;
-        self.outside.retain(|_, outside| samples.wrapping_sub(outside.used) < oldest);
+        // Those in use are of age 0.
+        let oldest = (*oldest).max(1);
+        self.outside.retain(|_, outside| age(outside) < oldest);
     }
 
     /// Asks for the stack: in one copy, or in several with the thread state between.
@@ -397,6 +398,18 @@ mod tests {
             native_thread_id: None,
             attached: None,
         })
+    }
+
+    /// Memory that begins at an address.
+    struct Image(Address, Vec<u8>);
+
+    impl Memory for Image {
+        fn read(&self, at: Address, into: &mut [u8]) -> Result<(), rspy_process::ReadError> {
+            let fault = rspy_process::ReadError::Fault { at, len: into.len() };
+            let offset = at.since(self.0).ok_or(fault)? as usize;
+            into.copy_from_slice(self.1.get(offset..offset + into.len()).ok_or(fault)?);
+            Ok(())
+        }
     }
 
     /// The last sample had a frame there.
@@ -468,17 +481,73 @@ mod tests {
 
     #[test]
     fn few_frames_are_expected_beyond_those_in_use() {
+        let layout = layout(13);
         let mut watch = watch();
         use_frame(&mut watch, 0x1000);
         watch.meet(Address(0x1000), 0);
         for index in 1..=MAX_SPARE as u64 {
             watch.meet(Address(0x10_0000 * index), 1);
+            watch.turn();
         }
-        turns(&mut watch, 1);
+        watch.arrange(&layout);
         assert_eq!(watch.outside.len(), 1 + MAX_SPARE);
         watch.meet(Address(0x20), 1);
-        turns(&mut watch, 1);
-        assert_eq!(expected(&watch), [0x1000], "the one in use is kept");
+        watch.arrange(&layout);
+        let expected = expected(&watch);
+        assert!(expected.contains(&0x1000), "the one in use is kept");
+        assert!(expected.contains(&0x20), "and the one met last");
+        assert!(!expected.contains(&0x10_0000), "but not the one met first");
+        assert!(expected.len() <= 1 + MAX_SPARE);
+    }
+
+    #[test]
+    fn those_in_use_are_kept_however_many_are_met_at_once() {
+        let layout = layout(13);
+        let mut watch = watch();
+        use_frame(&mut watch, 0x1000);
+        watch.meet(Address(0x1000), 0);
+        for index in 1..=3 * MAX_SPARE as u64 {
+            watch.meet(Address(0x10_0000 * index), 1);
+        }
+        watch.arrange(&layout);
+        assert_eq!(expected(&watch), [0x1000]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_the_kept_copy_says() {
+        let layout = layout(13);
+        let mut watch = watch();
+        let at = Address(0x10_0000);
+        let mut frame = vec![0_u8; 256];
+        let (code, instruction) = (0x7777_0000_u64, 0x7777_1000_u64);
+        frame[..8].copy_from_slice(&code.to_le_bytes());
+        let place = |frame: &[u8]| layout.frames.link(at, frame).expect("a frame").frame.position;
+        let changes = |word: &usize| {
+            let mut other = frame.clone();
+            other[word * 8..word * 8 + 8].copy_from_slice(&instruction.to_le_bytes());
+            place(&other) != place(&frame)
+        };
+        let position = (1..layout.frames.len() / 8).find(changes).expect("where it stands") * 8;
+        watch.chunks.push(Chunk { at, size: 256, expected: 256 });
+        watch.arrange(&layout);
+        let keep = |watch: &mut Watch, frame: &[u8]| {
+            let mut batch = Batch::new();
+            let copy = watch.ranges.ask(&mut batch, false);
+            Image(at, frame.to_vec()).read_many(&mut batch);
+            let spot = watch.ranges.find(at, layout.frames.len(), 0).expect("it is expected there");
+            if watch.links.is_empty() {
+                let link = layout.frames.link(at, frame).expect("a frame");
+                watch.links.push(Known { link, node: NodeId::ROOT, spot: Some(spot) });
+            }
+            watch.keep_copy(&layout, &batch, copy);
+            (watch.links[0].link.frame.position, watch.last.clone())
+        };
+        frame[position..position + 8].copy_from_slice(&instruction.to_le_bytes());
+        let (first, _) = keep(&mut watch, &frame);
+        frame[position..position + 8].copy_from_slice(&(instruction + 2).to_le_bytes());
+        let (second, last) = keep(&mut watch, &frame);
+        assert_ne!(first, second);
+        assert_eq!(last, frame);
     }
 
     #[test]
