@@ -74,6 +74,9 @@ Examples:
   rspy record -o profile.svg --pid 12345
   rspy record -d 30 -f raw -o stacks.txt --pid 12345
   rspy record -d 30 --mode gil --threads -o gil.svg --pid 12345
+  rspy record -d 30 --gil-wait -o waits.svg --pid 12345
+  rspy record -d 30 --subprocesses --summary figures.json -o tree.svg --pid 12345
+  rspy record -d 30 --include 'app/*' --hide-importlib -o app.svg --pid 12345
   rspy record -o profile.svg -- python program.py --its-options
 
 A COMMAND may start Python through a shell, a pyenv shim, a script or another launcher: the first \

@@ -224,6 +224,12 @@ impl ProcessFigures {
 }
 
 impl Figures {
+    /// Whether it is known of a thread whether it held the GIL.
+    pub fn know_the_gil(&self) -> bool {
+        let mut threads = self.processes.iter().flat_map(|process| &process.threads);
+        threads.any(|thread| thread.gil_percent.is_some())
+    }
+
     /// Whether there is more to tell than of one thread.
     pub fn are_several(&self) -> bool {
         self.processes.len() > 1 || self.processes.iter().any(|process| process.threads.len() > 1)

@@ -89,7 +89,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let progress = Progress::new(options.duration.0, options.hideprogress);
     let bar = progress.clone();
     let show = move |elapsed, recorder: &Recorder| bar.show(elapsed, recorder.samples(), recorder.lost());
-    let warn = |pid: u32, failure: Failure| report(format_args!("rspy: process {pid}: {failure}"));
+    let warn = |failure: Failure| report(format_args!("rspy: {failure}"));
     let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show, warn);
     progress.finish();
     let (recorder, summary) = sampled.map_err(|error| {
@@ -149,7 +149,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             report(Stats { summary: &summary, spent, samples, cut, lost: &profile.lost });
         }
         if samples == 0 && lost == 0 {
-            report(nothing_seen(options, sums.counts.passes));
+            report(nothing_seen(options, sums.counts.passes, figures.know_the_gil()));
         }
         if let Some(failure) = refused {
             report(format_args!("rspy: {failure}"));
@@ -279,16 +279,34 @@ fn describe(stops: &StopStats, suspensions: u64) -> String {
     )
 }
 
-/// Why a recording after so many looks is empty, and what to do.
-fn nothing_seen(options: &Record, looks: u64) -> &'static str {
-    match (looks, options.modes.mode().is_gil()) {
-        (0, _) => {
+/// Why a recording after so many looks is empty, and what to do. `is_gil_known`: who holds it.
+fn nothing_seen(options: &Record, looks: u64, is_gil_known: bool) -> &'static str {
+    let is_filtered = options.thread_choice.filter().is_some() || options.stack_choice.filter().is_some();
+    match options.modes.mode() {
+        _ if looks == 0 => {
             "rspy: No sample was taken in that time.\n      Record for longer, or with a higher --rate."
         }
-        (_, true) => {
+        Mode::Gil { .. } | Mode::GilWait if !is_gil_known => {
+            "rspy: This Python has no GIL, or does not tell who holds it.\n      \
+             To see all threads that run, leave out --gil, --mode and --gil-wait."
+        }
+        _ if is_filtered => {
+            "rspy: No sample was of the threads and the code that were asked for.\n      \
+             `rspy dump` shows the names of both; to see all, leave out --thread, --main-thread, --include and \
+             --exclude."
+        }
+        Mode::Gil { .. } => {
             "rspy: No thread held the GIL at any sample.\n      To see all threads that run, leave out --gil."
         }
-        (_, false) => {
+        Mode::GilWait => {
+            "rspy: No thread waited for the GIL at any sample.\n      \
+             Where nobody waits for it there is nothing to show; to see what runs, leave out --gil-wait."
+        }
+        Mode::Exception => {
+            "rspy: No thread raised or handled an exception at any sample.\n      \
+             Record for longer, or leave out --mode exception."
+        }
+        Mode::Cpu | Mode::Wall => {
             "rspy: No thread ran at any sample: all were asleep or waiting.\n      To see where they wait, add --idle."
         }
     }

@@ -11,6 +11,7 @@ use rspy_process::{Process, Usage};
 use rspy_profile::LostReason;
 
 use crate::clock::{Clock, Rate};
+use crate::failure::Failure;
 use crate::launch::{Launched, serve};
 use crate::queue::{News, Queue};
 use crate::recorder::Recorder;
@@ -157,7 +158,7 @@ pub fn sample(
     launched: Option<&Launched>,
     signals: &mut Signals,
     show: impl Fn(Duration, &Recorder) + Send + 'static,
-    warn: impl Fn(u32, crate::failure::Failure),
+    warn: impl Fn(Failure),
 ) -> io::Result<(Recorder, Summary)> {
     // Each thread takes some files; a program that was started has its own limit by now.
     allow_open_files();
@@ -216,7 +217,7 @@ pub fn sample(
                     let parent = found.parent;
                     family.add(found.into_target(plan.wanted.pausing), Some(parent), &mut queue);
                 }
-                Event::Failed { pid, failure } => warn(pid, failure),
+                Event::Failed { failure, .. } => warn(failure),
                 Event::Over => is_over = true,
             }
         }
