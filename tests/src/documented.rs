@@ -19,6 +19,7 @@ pub const MADE_UP: &[&str] = &[
     "from-outside",
     "group",
     "hidden",
+    "left-out",
     "no-reading",
     "output-quota",
     "refused",

@@ -15,6 +15,7 @@
 //! - [`program`], [`environment`]: real programs, and the packages they are made of
 //! - [`meeting`], [`load`]: what a test has to do with them
 //! - [`fuzz`]: what rspy does with hostile memory, without any interpreter
+//! - [`family`]: targets that start processes
 //! - [`process`]: what `/proc` tells, waiting with a deadline
 //!
 //! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
@@ -22,6 +23,7 @@
 
 pub mod documented;
 pub mod environment;
+pub mod family;
 pub mod fuzz;
 pub mod interpreters;
 pub mod load;

@@ -4,6 +4,9 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
+
+warnings.simplefilter('ignore', DeprecationWarning)  # of fork() where there are threads
 
 
 def say(*words):

@@ -300,9 +300,7 @@ fn not_yet() -> Outcome {
     let folder = tempfile::tempdir()?;
     let me = std::process::id().to_string();
     for arguments in [
-        &["record", "-s", "-p", &me][..],
-        &["record", "-n", "-p", &me],
-        &["dump", "-s", "-p", &me],
+        &["record", "-n", "-p", &me][..],
         &["dump", "-n", "-p", &me],
         &["dump", "-c", "core"],
         &["top", "-p", &me],

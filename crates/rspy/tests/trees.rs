@@ -1,15 +1,13 @@
 //! The processes of a tree are found, each once, whatever becomes of them.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use rspy::sampling::{Event, Finder, Found, Pausing, Target};
+use rspy_tests::family::Family;
 use rspy_tests::interpreters::{self, Interpreter};
-use rspy_tests::process::{self, DEADLINE};
-use rspy_tests::target;
+use rspy_tests::{process, target};
 
 /// Each has another way to be found, and to be read.
 const INTERPRETERS: &[&str] = &["2.7", "3.6", "3.8", "3.11", "3.11-debian", "3.12", "3.13", "3.13t", "3.14"];
@@ -29,57 +27,6 @@ fn interpreters() -> Vec<Interpreter> {
     let found: Vec<Interpreter> = interpreters::all().into_iter().filter(wanted).collect();
     assert!(!found.is_empty());
     found
-}
-
-/// A running `family.py`; ends when it is dropped.
-struct Family {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-    /// The id of its first Python.
-    root: u32,
-}
-
-impl Family {
-    fn start(mut command: Command) -> Family {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut family = Family { child, stdin, stdout, root: 0 };
-        family.root = family.pid("root");
-        family
-    }
-
-    fn of(interpreter: &Interpreter, arguments: &[&str]) -> Family {
-        Family::start(target::command(interpreter, "family.py", arguments))
-    }
-
-    /// The number that it says of `name`.
-    fn pid(&mut self, name: &str) -> u32 {
-        let (said, number) = self.words();
-        assert_eq!(said, name);
-        number
-    }
-
-    fn words(&mut self) -> (String, u32) {
-        if self.stdout.buffer().is_empty() {
-            process::wait_readable(self.stdout.get_ref(), Instant::now() + DEADLINE).unwrap();
-        }
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        let (name, number) = line.trim().split_once(' ').unwrap_or_else(|| panic!("it said {line:?}"));
-        (name.to_owned(), number.parse().unwrap())
-    }
-
-    fn go_on(&mut self) {
-        self.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-    }
-}
-
-impl Drop for Family {
-    fn drop(&mut self) {
-        self.stdin = None;
-        let _ = self.child.wait();
-    }
 }
 
 /// What a finder has told so far.
@@ -127,9 +74,9 @@ fn children_and_theirs_are_found_through_a_shell_and_in_every_thread() {
         let mut command = Command::new("sh");
         let script = target::scripts().join("family.py");
         command.args(["-c", r#""$0" "$1" generations; true"#]).arg(&interpreter.path).arg(script);
-        let mut family = Family::start(command);
-        let shell = family.child.id();
-        let said: HashMap<String, u32> = [family.words(), family.words()].into();
+        let mut family = Family::start(command).unwrap();
+        let shell = family.started();
+        let said: HashMap<String, u32> = [family.line().unwrap(), family.line().unwrap()].into();
         let (grandchild, by_thread) = (said["grandchild"], said["by-thread"]);
 
         let finder = Finder::start(shell, []).unwrap();
@@ -145,7 +92,7 @@ fn children_and_theirs_are_found_through_a_shell_and_in_every_thread() {
             let names = stacks(told.found.remove(&pid).unwrap());
             assert!(names.iter().any(|name| name == "wait_until_closed"), "{names:?}");
         }
-        family.go_on();
+        family.go_on().unwrap();
         told.until(&finder, "the end", |told| told.is_over);
         assert_eq!(told.failed, [""; 0]);
         assert!(told.found.keys().eq([&family.root]), "the others were taken away, none came");
@@ -156,11 +103,11 @@ fn children_and_theirs_are_found_through_a_shell_and_in_every_thread() {
 fn what_is_known_is_not_found_again() {
     let _alone = alone();
     for interpreter in interpreters() {
-        let mut family = Family::of(&interpreter, &["zombie"]);
-        family.pid("zombie");
+        let mut family = Family::of(&interpreter, &["zombie"]).unwrap();
+        family.said("zombie").unwrap();
         let known = Target::attach(family.root, Pausing::Always).unwrap();
         let finder = Finder::start(family.root, [&known]).unwrap();
-        family.go_on();
+        family.go_on().unwrap();
         let mut told = Told::default();
         told.until(&finder, "the end", |told| told.is_over);
         assert!(told.found.is_empty() && told.failed.is_empty(), "{}", interpreter.label);
@@ -171,13 +118,13 @@ fn what_is_known_is_not_found_again() {
 fn a_process_that_becomes_python_is_found() {
     let _alone = alone();
     for interpreter in interpreters() {
-        let mut family = Family::of(&interpreter, &["become"]);
-        let shell = family.pid("shell");
+        let mut family = Family::of(&interpreter, &["become"]).unwrap();
+        let shell = family.said("shell").unwrap();
         let finder = Finder::start(family.root, []).unwrap();
         let mut told = Told::default();
         told.until(&finder, "the root", |told| told.has(&[family.root]));
-        family.go_on();
-        assert_eq!(family.pid("root"), shell);
+        family.go_on().unwrap();
+        assert_eq!(family.said("root").unwrap(), shell);
         told.until(&finder, "what the shell has become", |told| told.has(&[shell]));
         assert_eq!(told.found[&shell].parent, family.root);
         assert_eq!(told.found.len(), 2);
@@ -193,13 +140,13 @@ fn a_process_that_becomes_python_is_found() {
 fn what_an_orphan_starts_is_found() {
     let _alone = alone();
     for interpreter in interpreters() {
-        let mut family = Family::of(&interpreter, &["orphan"]);
-        let left = family.pid("left");
+        let mut family = Family::of(&interpreter, &["orphan"]).unwrap();
+        let left = family.said("left").unwrap();
         let finder = Finder::start(family.root, []).unwrap();
         let mut told = Told::default();
         told.until(&finder, "who will be an orphan", |told| told.has(&[left]));
-        family.go_on();
-        let late = family.pid("late");
+        family.go_on().unwrap();
+        let late = family.said("late").unwrap();
         told.until(&finder, "what it started", |told| told.has(&[late]));
         assert_eq!(told.found[&late].parent, left);
     }
@@ -212,9 +159,9 @@ fn many_short_lives_leave_nothing_behind() {
     for interpreter in
         interpreters().iter().filter(|one| ["2.7", "3.11", "3.13"].contains(&one.label.as_str()))
     {
-        let mut family = Family::of(interpreter, &["storm", "3"]);
+        let mut family = Family::of(interpreter, &["storm", "3"]).unwrap();
         let finder = Finder::start(family.root, []).unwrap();
-        let last = family.pid("last");
+        let last = family.said("last").unwrap();
         let mut told = Told::default();
         told.until(&finder, "the last one", |told| told.has(&[last]));
         println!("{}: {} processes met", interpreter.label, told.found.len());

@@ -106,6 +106,13 @@ pub fn children() -> Outcome {
     fails_to_attach("children", family(2)?.pid())
 }
 
+pub fn no_python_below() -> Outcome {
+    let cat = running(Path::new("/bin/cat"))?;
+    let mut command = dump(rspy(), cat.pid());
+    command.arg("--subprocesses");
+    fails("no-python-below", command).map(drop)
+}
+
 /// PyPy is known by its names.
 pub fn pypy() -> Outcome {
     let folder = tempfile::tempdir()?;

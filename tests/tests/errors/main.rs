@@ -66,6 +66,7 @@ const CASES: &[Case] = &[
     ("not-python", attaching::not_python, Need::Nothing),
     ("child", attaching::child, Need::Nothing),
     ("children", attaching::children, Need::Nothing),
+    ("no-python-below", attaching::no_python_below, Need::Nothing),
     ("pypy", attaching::pypy, Need::Nothing),
     ("foreign", attaching::foreign, Need::ThirtyTwoBits),
     ("not-ready", attaching::not_ready, Need::Nothing),

@@ -292,6 +292,7 @@ fn others() -> Vec<(&'static str, Failure)> {
     in_container.namespace("self/ns/pid", "pid:[4026532000]");
     vec![
         ("exited", attaching(ReadError::Gone.into())),
+        ("left-out", Failure::left_out(7, &ReadError::Gone.into())),
         ("unreadable", attaching(ReadError::Fault { at, len: 8 }.into())),
         ("disagreeing", attaching(FindError::Inconsistent { version, why: "no thread points back" })),
         ("elsewhere", attaching::missing(&proc, 7)),
