@@ -21,6 +21,8 @@ const MAX_CHUNKS: usize = 1024;
 /// range of its own, which is read two or three times: a sample of many takes so long that
 /// a program that changes fast shows nothing.
 const MAX_SPARE: usize = 8;
+/// The same of frame objects: each function keeps one of its own, so that all of a loop's are met again.
+const MAX_SPARE_OBJECTS: usize = 64;
 /// Most evaluation loops (3.11, 3.12) whose place is remembered.
 const MAX_LOOPS: usize = 64;
 /// So many samples make a turn, after which what was not met for some turns is forgotten.
@@ -39,6 +41,8 @@ pub struct Watch {
     pub(super) loops: Ranges,
     chunks: Vec<Chunk>,
     outside: FxHashMap<Address, Outside>,
+    /// What `spare_few` sorts.
+    ages: Vec<u32>,
     cframes: Vec<Address>,
     /// The outermost frame, once it is known; from 3.12 on it is one of the interpreter's own.
     pub(super) root: Address,
@@ -116,6 +120,7 @@ impl Watch {
             loops: Ranges::default(),
             chunks: Vec::new(),
             outside: FxHashMap::default(),
+            ages: Vec::new(),
             cframes: Vec::new(),
             root: Address::NULL,
             shim: None,
@@ -287,7 +292,10 @@ impl Watch {
     /// Makes ranges of what is expected.
     fn arrange(&mut self, layout: &Layout) {
         self.has_grown = false;
-        self.spare_few();
+        self.spare_few(match &layout.frames {
+            Frames::Interpreter(_) => MAX_SPARE,
+            Frames::Object(_) => MAX_SPARE_OBJECTS,
+        });
         self.last.clear();
         self.links.iter_mut().for_each(|known| known.spot = None);
         let len = layout.frames.len();
@@ -343,16 +351,17 @@ impl Watch {
     }
 
     /// Forgets the frames outside that were met longest ago, if there are too many.
-    fn spare_few(&mut self) {
-        let most = self.links.len() + MAX_SPARE;
+    fn spare_few(&mut self, spare: usize) {
+        let most = self.links.len() + spare;
         if self.outside.len() <= most {
             return;
         }
         self.mark_used();
         let now = self.samples.wrapping_add(1);
         let age = |outside: &Outside| now.wrapping_sub(outside.used);
-        let mut ages: Vec<u32> = self.outside.values().map(age).collect();
-        let (_, oldest, _) = ages.select_nth_unstable(most);
+        self.ages.clear();
+        self.ages.extend(self.outside.values().map(age));
+        let (_, oldest, _) = self.ages.select_nth_unstable(most);
         // Those in use are of age 0.
         let oldest = (*oldest).max(1);
         self.outside.retain(|_, outside| age(outside) < oldest);
