@@ -264,7 +264,11 @@ impl Figures {
             busy(other).total_cmp(&busy(one))
         });
         for process in processes.iter().take(MOST_ROWS) {
-            let name = fitting(&format!("{} {}", process.pid, process.command_line));
+            // Where an executable lies says less than what it runs.
+            let (executable, arguments) =
+                process.command_line.split_once(' ').unwrap_or((&process.command_line, ""));
+            let executable = executable.rsplit('/').next().unwrap_or_default();
+            let name = fitting(&format!("{} {executable} {arguments}", process.pid));
             write!(out, "\n  {name:WIDEST_NAME$} {:>8.1}", process.seconds)?;
             match process.cpu_percent {
                 Some(cpu) => write!(out, " {cpu:>7.1}")?,

@@ -77,7 +77,7 @@ pub struct Taken {
     pub stood: bool,
     /// On a CPU or waiting for one; `None` if it could not be known.
     pub active: Option<bool>,
-    /// Holds the GIL of its interpreter; `None` where there is none, or it is not known.
+    /// Holds the GIL of its interpreter; `None` where that was not asked for or is not known.
     pub owns_gil: Option<bool>,
     /// It collects garbage, which is to be shown.
     pub is_collecting: bool,
@@ -519,7 +519,10 @@ impl Sampler {
             }
             let member = &self.roster.members[index];
             let owns_gil = match self.gil {
-                GilState::Held { .. } => Some(self.gil.holds(&member.watch.state)),
+                // Samples that differ in it are kept apart: only where it matters.
+                GilState::Held { .. } if self.wanted.only == Only::GilHolders => {
+                    Some(self.gil.holds(&member.watch.state))
+                }
                 _ => None,
             };
             let is_kept = |stacks: &mut StackFilter| stacks.keeps(sampled.stack, &self.unwinder);
