@@ -297,7 +297,9 @@ impl Roster {
         for member in &mut self.members {
             member.weight = 1;
             member.is_passed_over = false;
-            if seldom > 1 && member.slept >= LONG_ASLEEP && !gil.holds(&member.watch.state) {
+            // Of a stack that stands on another one both have to be known.
+            let is_alone = member.below.is_none() && !member.has_above;
+            if seldom > 1 && is_alone && member.slept >= LONG_ASLEEP && !gil.holds(&member.watch.state) {
                 self.random ^= self.random << 13;
                 self.random ^= self.random >> 7;
                 self.random ^= self.random << 17;
@@ -356,8 +358,8 @@ impl Roster {
     /// Counts what all threads do.
     pub fn count(&mut self) {
         for member in &mut self.members {
-            let doing = member.doing;
-            member.counted.look(doing);
+            let weight = if member.is_passed_over { 0 } else { member.weight };
+            member.counted.look(member.doing, weight);
         }
     }
 
