@@ -142,3 +142,10 @@ pub fn pin(process: u32, processor: usize) -> Outcome {
     set.set(processors[processor % processors.len()]);
     Ok(sched_setaffinity(Some(pid(process)), &set)?)
 }
+
+/// How long a thread was on a processor, and how long it waited for one, as the scheduler counts.
+pub fn scheduled(process: u32, thread: u32) -> Option<(Duration, Duration)> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat")).ok()?;
+    let mut times = text.split_whitespace().map(|word| word.parse().map(Duration::from_nanos));
+    Some((times.next()?.ok()?, times.next()?.ok()?))
+}

@@ -1,0 +1,162 @@
+"""periods.py asleep|gil|gc|exceptions [SLEEPERS]: what is done for known shares of the time, each in a function of its own.
+
+asleep      the main thread sleeps half of the time and computes in the other half
+gil         two threads want the GIL: `holder` sleeps, gets it and keeps it in one call of C; `computer` always wants it
+gc          the main thread collects a known heap for a fifth of the time
+exceptions  the main thread handles an exception for two fifths of the time
+
+Periods differ in length, so that no sampler keeps step with them. SLEEPERS more threads sleep all the time. For each
+byte on stdin it says how many seconds each took since the last one, by its own clock.
+"""
+import gc
+import os
+import random
+import sys
+import threading
+import time
+
+from testimony import report, tell
+from witness import native_id
+
+clock = getattr(time, 'perf_counter', time.time)
+lengths = random.Random(7)
+seconds = {}
+
+
+def account(what, start):
+    """Adds the time since `start`; gives the time."""
+    now = clock()
+    seconds[what] = seconds.get(what, 0.0) + now - start
+    return now
+
+
+def spin(end):
+    while clock() < end:
+        pass
+
+
+def busy(end):
+    spin(end)
+
+
+def asleep():
+    while True:
+        length = lengths.uniform(0.005, 0.015)
+        start = clock()
+        time.sleep(length)
+        between = account('asleep', start)
+        busy(2 * between - start)
+        account('busy', between)
+
+
+def keep(items):
+    sum(items)
+
+
+def items_for(length):
+    """What `sum` takes about `length` seconds for."""
+    items = (0,) * 100000
+    best = 1.0
+    for _ in range(5):
+        start = clock()
+        keep(items)
+        best = min(best, clock() - start)
+    return (0,) * int(100000 * length / best)
+
+
+def holder(items):
+    while True:
+        length = lengths.uniform(0.012, 0.020)
+        start = clock()
+        time.sleep(length)
+        awake = clock()
+        # Whoever comes back from a call that sleeps has waited for the GIL there.
+        seconds['holder waits'] = seconds.get('holder waits', 0.0) + max(0.0, awake - start - length)
+        keep(items)
+        account('computer waits', awake)
+        account('holder', start)
+
+
+def computer():
+    while True:
+        for _ in range(1000):
+            pass
+
+
+def start_thread(name, body, *arguments):
+    """Gives what the test has to know of the thread."""
+    ids = []
+
+    def begin():
+        ids.append(native_id())
+        begun.set()
+        body(*arguments)
+
+    begun = threading.Event()
+    thread = threading.Thread(target=begin, name=name)
+    thread.daemon = True
+    thread.start()
+    begun.wait()
+    return {'thread_id': thread.ident, 'native_id': ids[0], 'name': name, 'idle': False, 'stacks': []}
+
+
+def gil():
+    items = items_for(0.004)
+    # Whoever watches is not to wait for one of the two.
+    os.nice(19)
+    report([start_thread('holder', holder, items), start_thread('computer', computer)])
+    threading.Event().wait(100000)
+
+
+def collect():
+    gc.collect()
+
+
+def garbage():
+    gc.disable()
+    heap = [[number] for number in range(40000)]
+    while True:
+        start = clock()
+        collect()
+        between = account('collecting', start)
+        busy(between + (between - start) * lengths.uniform(3.0, 5.0))
+        account('busy', between)
+        assert heap
+
+
+def fail():
+    raise ValueError('what is handled')
+
+
+def handle(length):
+    start = clock()
+    try:
+        fail()
+    except ValueError:
+        spin(start + length)
+    return account('handling', start)
+
+
+def exceptions():
+    while True:
+        length = lengths.uniform(0.005, 0.015)
+        end = handle(0.4 * length)
+        busy(end + 0.6 * length)
+        account('busy', end)
+
+
+def serve():
+    while os.read(0, 1):
+        told = dict(seconds)
+        seconds.clear()
+        tell(told)
+    os._exit(0)
+
+
+if len(sys.argv) > 2:
+    for number in range(int(sys.argv[2])):
+        start_thread('sleeper', threading.Event().wait, 100000)
+start_thread('server', serve)
+if sys.argv[1] != 'gil':
+    report([])
+{'asleep': asleep, 'gil': gil, 'gc': garbage, 'exceptions': exceptions}[sys.argv[1]]()
