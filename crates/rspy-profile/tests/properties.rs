@@ -163,6 +163,7 @@ proptest! {
             profile.strings = recorder.profile.strings.clone();
             profile.frames = recorder.profile.frames.clone();
             profile.stacks = recorder.profile.stacks.clone();
+            profile.processes = recorder.profile.processes.clone();
             profile.threads = recorder.profile.threads.clone();
             profile.lost = recorder.profile.lost.clone();
             for sample in &recorder.taken {

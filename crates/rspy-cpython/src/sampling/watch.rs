@@ -41,6 +41,8 @@ pub struct Watch {
     pub(super) loops: Ranges,
     chunks: Vec<Chunk>,
     outside: FxHashMap<Address, Outside>,
+    /// How many frames the stack had when it was last known.
+    depth: usize,
     /// What `spare_few` sorts.
     ages: Vec<u32>,
     cframes: Vec<Address>,
@@ -120,6 +122,7 @@ impl Watch {
             loops: Ranges::default(),
             chunks: Vec::new(),
             outside: FxHashMap::default(),
+            depth: 0,
             ages: Vec::new(),
             cframes: Vec::new(),
             root: Address::NULL,
@@ -201,6 +204,7 @@ impl Watch {
         for (depth, frame) in chain.frames.iter().rev().enumerate() {
             self.meet(frame.address, depth);
         }
+        self.depth = chain.frames.len();
         let outer = chain.frames.len().saturating_sub(1);
         let shim = chain.frames[..outer].iter().rev().find(|frame| frame.kind == FrameKind::Shim);
         if let Some(shim) = shim {
@@ -352,7 +356,10 @@ impl Watch {
 
     /// Forgets the frames outside that were met longest ago, if there are too many.
     fn spare_few(&mut self, spare: usize) {
-        let most = self.links.len() + spare;
+        if !self.links.is_empty() {
+            self.depth = self.links.len();
+        }
+        let most = self.depth + spare;
         if self.outside.len() <= most {
             return;
         }
