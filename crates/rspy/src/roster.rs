@@ -93,7 +93,7 @@ impl Member {
         }
     }
 
-    /// Asks the scheduler. Most sleeping threads are known to sleep still by figures that cost
+    /// Asks the scheduler. Threads that have slept for long are known to sleep still by figures that cost
     /// a third of asking.
     fn refresh(&mut self, now: Instant) {
         let Some(stat) = &self.stat else { return };
@@ -101,10 +101,17 @@ impl Member {
         let ran = self.sched.as_ref().and_then(SchedStat::ran);
         let cpu = ran.map(|ran| ran.time());
         self.span.get_or_insert_with(|| Span::new(now, cpu)).extend(now, cpu);
-        let sleeps_on = self.run_state == Some(RunState::Sleeping) && ran.is_some() && ran == self.ran;
+        let has_not_run = self.sleeps() && ran.is_some() && ran == self.ran;
+        // One that was woken and waits for a CPU has not run yet either: who sleeps and wakes all the time is
+        // asked what it does.
+        let state = match has_not_run && self.slept >= LONG_ASLEEP {
+            true => RunState::Sleeping,
+            false => stat.run_state(),
+        };
+        let sleeps_on = has_not_run && state == RunState::Sleeping;
         self.slept = if sleeps_on { self.slept.saturating_add(1) } else { 0 };
         if !sleeps_on {
-            self.run_state = Some(stat.run_state());
+            self.run_state = Some(state);
             self.ran = ran;
             self.resting = None;
             self.is_futex_known = false;
@@ -179,6 +186,16 @@ pub struct Met {
 }
 
 impl Roster {
+    /// Something to be the seed of another one.
+    pub fn chance(&self) -> u64 {
+        self.random
+    }
+
+    /// Of no threads yet. `seed` decides what is left to chance.
+    pub fn new(seed: u64) -> Roster {
+        Roster { random: seed | 1, ..Roster::default() }
+    }
+
     /// Reads the list of threads anew; those that are in it already stay what they are.
     /// Answers whether there are new ones.
     pub fn renew(&mut self, attached: &Attached, process: &Process) -> Result<bool, ReadError> {

@@ -215,7 +215,7 @@ impl Sampler {
             attached,
             stacks: wanted.stacks.clone(),
             unwinder: Unwinder::new(wanted.class_names),
-            roster: Roster::default(),
+            roster: Roster::new(seed.rotate_left(16)),
             heads: Heads::default(),
             tracer: Tracer::new(limit),
             // It may have begun after the recording.
@@ -628,7 +628,7 @@ impl Sampler {
         self.attached = attached;
         self.unwinder = Unwinder::new(self.wanted.class_names);
         self.stacks.clone_from(&self.wanted.stacks);
-        self.roster = Roster::default();
+        self.roster = Roster::new(self.roster.chance());
         self.heads = Heads::default();
         self.is_stale = true;
         self.refreshed = None;

@@ -42,8 +42,6 @@ pub struct ThreadFigures {
     pub os_thread_id: Option<u32>,
     pub name: Option<String>,
     pub cpu_percent: Option<f64>,
-    pub gil_percent: Option<f64>,
-    pub gil_wait_percent: Option<f64>,
     pub gc_percent: Option<f64>,
     pub samples: u64,
 }
