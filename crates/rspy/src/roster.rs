@@ -14,14 +14,14 @@ use rspy_process::{Batch, Memory, Process, ReadError, word};
 use crate::figures::{Counted, Doing, Span};
 use crate::filter::{Candidate, Match, ThreadFilter};
 
-/// A thread that was found asleep so often in a row may be looked at less often.
+/// A thread that was found asleep so often in a row sleeps on if it has not run.
 const LONG_ASLEEP: u32 = 8;
-/// The fewest of those that are worth it, and how seldom they are looked at, at most.
+/// The fewest sleeping threads of which it is worth to look at some only, and how seldom, at most.
 const FEW: usize = 64;
 const MOST_SELDOM: u32 = 16;
 /// What looking at all of them may take of the time, and what one costs.
-const SHARE: f64 = 0.01;
-const LOOK: f64 = 0.7e-6;
+const SHARE: f64 = 0.02;
+const LOOK: f64 = 3e-6;
 
 /// One thread state, and the kernel's thread that it belongs to.
 pub struct Member {
@@ -303,7 +303,7 @@ impl Roster {
         all
     }
 
-    /// Chooses whom to ask the scheduler about: with `fairly`, of those that have slept for long, where they are
+    /// Chooses whom to ask the scheduler about: with `fairly`, of those that were last seen asleep, where they are
     /// many, only some, by chance. What these are found to do counts as often as they were passed over.
     /// Who holds a GIL is always asked about.
     pub fn choose(&mut self, now: Instant, gil: &GilState, fairly: bool) {
@@ -316,7 +316,7 @@ impl Roster {
             member.is_passed_over = false;
             // Of a stack that stands on another one both have to be known.
             let is_alone = member.below.is_none() && !member.has_above;
-            if seldom > 1 && is_alone && member.slept >= LONG_ASLEEP && !gil.holds(&member.watch.state) {
+            if seldom > 1 && is_alone && member.sleeps() && !gil.holds(&member.watch.state) {
                 self.random ^= self.random << 13;
                 self.random ^= self.random >> 7;
                 self.random ^= self.random << 17;
@@ -334,10 +334,10 @@ impl Roster {
             .for_each(|member| member.refresh(now));
     }
 
-    /// How seldom those who have slept for long are looked at: one time in so many.
+    /// How seldom those who were last seen asleep are looked at: one time in so many.
     fn seldom(&mut self) -> u32 {
         self.random |= 1;
-        let asleep = self.members.iter().filter(|member| member.slept >= LONG_ASLEEP).count();
+        let asleep = self.members.iter().filter(|member| member.sleeps()).count();
         if asleep < FEW {
             return 1;
         }

@@ -17,7 +17,7 @@ use rspy_cpython::frames::ChainEnd;
 use rspy_cpython::interpreter::GilState;
 use rspy_cpython::layout::Frames;
 use rspy_cpython::layout::Layout;
-use rspy_cpython::sampling::{Asked, Heads, Node, NodeId, Sampled, StackEnd, Unwinder, Work};
+use rspy_cpython::sampling::{Asked, Heads, HeadsAsked, Node, NodeId, Sampled, StackEnd, Unwinder, Work};
 use rspy_process::stop::{StopError, StopStats, Tracer};
 use rspy_process::threads::RunState;
 use rspy_process::{Batch, Memory, Process, ReadError};
@@ -166,6 +166,8 @@ pub struct Sampler {
     asked: Vec<Ask>,
     results: Vec<Option<Sampled>>,
     tids: Vec<u32>,
+    /// Where the words that all threads have in common are in the batch of a pass, at its begin and its end.
+    ends: Option<(HeadsAsked, HeadsAsked)>,
     /// What tells who handles an exception, where that matters.
     words: Vec<WordsAsked>,
     pending: Vec<Taken>,
@@ -233,6 +235,7 @@ impl Sampler {
             asked: Vec::new(),
             results: Vec::new(),
             tids: Vec::new(),
+            ends: None,
             words: Vec::new(),
             pending: Vec::with_capacity(PENDING),
             names: HashMap::new(),
@@ -350,7 +353,7 @@ impl Sampler {
             if after.refused > before.refused {
                 self.budget.refused(ended);
             }
-            if is_sound {
+            if is_sound || round == ROUNDS {
                 break;
             }
             self.counts.rounds += 1;
@@ -390,6 +393,7 @@ impl Sampler {
                 .extend(roster.members.iter().map(|member| member.watch.state.ask_words(layout, batch)));
         }
         let last = heads.ask(batch);
+        self.ends = Some((first, last));
         memory.read_many(batch);
         // Whether the GIL, or a thread, came or went between the choice and the read.
         heads.gil_state(attached, batch, first, &mut self.first_gil);
@@ -435,7 +439,8 @@ impl Sampler {
         let memory = process.memory();
         let layout = &attached.layout;
         batch.clear();
-        let words = (self.wanted.only != Only::Any).then(|| heads.ask(batch));
+        let needs_words = self.wanted.only != Only::Any || self.wanted.gc;
+        let words = needs_words.then(|| heads.ask(batch));
         asked.clear();
         for member in &mut roster.members {
             asked.push(match plan(member, &self.wanted, &self.gil) {
@@ -448,6 +453,7 @@ impl Sampler {
             self.words
                 .extend(roster.members.iter().map(|member| member.watch.state.ask_words(layout, batch)));
         }
+        self.ends = words.map(|first| (first, heads.ask(batch)));
         if !batch.is_empty() {
             let start = Instant::now();
             memory.read_many(batch);
@@ -542,7 +548,7 @@ impl Sampler {
             }
             let stood = matches!(self.asked.get(index), Some(Ask::Standing(_) | Ask::Rest(_)));
             let waits_for = (self.wanted.only == Only::GilWaiters).then(|| self.holder(index));
-            let is_collecting = self.wanted.gc && member.doing.collects == Some(true);
+            let is_collecting = self.is_collecting(index);
             self.pending.push(Taken {
                 at,
                 process: self.number,
@@ -572,14 +578,28 @@ impl Sampler {
         // Interpreters may share a GIL, or have one each.
         let own = holders().find(|(_, member)| of(member) == of(waiter));
         let only = || holders().next().filter(|_| holders().count() == 1);
-        let Some((at, member)) = own.or_else(only) else { return unknown };
+        let Some((at, _)) = own.or_else(only) else { return unknown };
         let stack = self.results.get(at).copied().flatten().filter(|sampled| sampled.end != StackEnd::Gone);
         Holder {
             stack: stack
                 .map(|sampled| (sampled.stack, known(sampled)))
                 .filter(|(_, known)| *known != Known::Lost),
-            is_collecting: self.wanted.gc && member.doing.collects == Some(true),
+            is_collecting: self.is_collecting(at),
         }
+    }
+
+    /// Whether member `index` collected garbage while it was read, where that is to be shown.
+    fn is_collecting(&self, index: usize) -> bool {
+        let (Some((first, last)), Some(member)) = (self.ends, self.roster.members.get(index)) else {
+            return false;
+        };
+        let state = &member.watch.state;
+        let is_so = |asked| {
+            self.heads.collecting(&self.batch, asked, state.interpreter_index) == Some(true)
+                && self.heads.collector(&self.attached, &self.batch, asked, state.interpreter_index)
+                    == Some(state.address)
+        };
+        self.wanted.gc && is_so(first) && is_so(last)
     }
 
     /// Whether it is time to [`settle`](Sampler::settle).

@@ -32,17 +32,12 @@ fn asleep(interpreter: &Interpreter) -> Outcome {
 
 /// What collects, in a frame of its own and in the figures.
 fn gc(interpreter: &Interpreter) -> Outcome {
-    let has_gil = !interpreter.is_free_threaded();
     let mut target = start(interpreter, "gc")?;
     let measured = measure(&mut target, &interpreter.label, &["--gc"])?;
     let share = measured.share("collecting", &["busy"]);
     let marked = measured.count(|stack| has(stack, GC));
     let figure = measured.thread("MainThread")?.gc_percent;
     let elsewhere = measured.count(|stack| has(stack, GC) && !has(stack, "collect"));
-    if !has_gil {
-        // Without the GIL nobody says which thread it is.
-        return if figure.is_none() { Ok(()) } else { Err(format!("GC % is {figure:?}").into()) };
-    }
     if elsewhere > 0 {
         return Err(format!("{elsewhere} of {marked} samples with {GC} are not in a collection").into());
     }
