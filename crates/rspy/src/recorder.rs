@@ -116,8 +116,9 @@ impl Recorder {
         if let Some((_, samples)) = subject.figures.get_mut(&thread) {
             *samples += u64::from(taken.weight);
         }
-        self.samples += 1;
-        self.cut += u64::from(taken.known == Known::Cut);
+        let weight = u64::from(taken.weight);
+        self.samples += weight;
+        self.cut += if taken.known == Known::Cut { weight } else { 0 };
         self.profile.add(Sample {
             at: taken.at,
             thread,

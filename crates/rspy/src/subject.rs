@@ -18,6 +18,8 @@ use crate::target::Target;
 /// How soon names of threads are looked for, and how often at most where nothing is new: a
 /// thread may name itself late, or end before the recording does.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How many times as long as a look took there is none, at least.
+const REST: u32 = 100;
 /// How soon where it depends on their names which threads are recorded.
 const NAMES: Duration = Duration::from_millis(20);
 const LOOK_SELDOM: Duration = Duration::from_secs(8);
@@ -47,6 +49,8 @@ pub enum Ended {
 
 /// When names of threads are looked for, and memory.
 struct Looks {
+    /// What the last one took.
+    cost: Duration,
     last: Instant,
     next: Instant,
     pause: Duration,
@@ -73,7 +77,13 @@ impl Subject {
             is_in_tree,
             span: Span::new(now, cpu_time(pid)),
             max_rss: None,
-            looks: Looks { last: now, next: now + LOOK_AGAIN, pause: LOOK_AGAIN, known: 0 },
+            looks: Looks {
+                cost: Duration::ZERO,
+                last: now,
+                next: now + LOOK_AGAIN,
+                pause: LOOK_AGAIN,
+                known: 0,
+            },
         }
     }
 
@@ -123,6 +133,7 @@ impl Subject {
 
     /// Looks for names of threads and at its memory, as far as it is there still.
     pub fn look(&mut self, queue: &Queue, now: Instant) {
+        let begun = Instant::now();
         let Sampler { attached, process, .. } = &self.sampler;
         let names = attached.thread_names(process.memory());
         self.sampler.learn_names(&names);
@@ -130,6 +141,7 @@ impl Subject {
         let process = &self.sampler.process;
         self.span.extend(now, cpu_time(process.pid()));
         self.max_rss = process.max_rss().max(self.max_rss);
+        self.looks.cost = begun.elapsed();
     }
 
     fn tell_figures(&mut self, queue: &mut Queue) {
@@ -159,19 +171,22 @@ impl Subject {
     fn look_again(&mut self, queue: &Queue, now: Instant) {
         let met = self.sampler.threads_met();
         let looks = &mut self.looks;
-        if met != looks.known && looks.pause > LOOK_AGAIN {
-            looks.pause = LOOK_AGAIN;
-            looks.next = looks.next.min(now + LOOK_AGAIN);
+        // Thousands of threads have thousands of names.
+        let rest = looks.cost * REST;
+        let again = LOOK_AGAIN.max(rest);
+        if met != looks.known && looks.pause > again {
+            looks.pause = again;
+            looks.next = looks.next.min(now + again);
         }
         let waits_for_names =
-            self.sampler.waits_for_names() && now.saturating_duration_since(looks.last) >= NAMES;
+            self.sampler.waits_for_names() && now.saturating_duration_since(looks.last) >= NAMES.max(rest);
         if now < looks.next && !waits_for_names {
             return;
         }
         looks.known = met;
         looks.last = now;
         looks.next = now + looks.pause;
-        looks.pause = (looks.pause * 4).min(LOOK_SELDOM);
+        looks.pause = (looks.pause * 4).min(LOOK_SELDOM).max(rest);
         self.look(queue, now);
     }
 }
