@@ -18,9 +18,9 @@ use crate::filter::{Candidate, Match, ThreadFilter};
 const LONG_ASLEEP: u32 = 8;
 /// The fewest sleeping threads of which it is worth to look at some only, and how seldom, at most.
 const FEW: usize = 64;
-const MOST_SELDOM: u32 = 16;
+const MOST_SELDOM: u32 = 32;
 /// What looking at all of them may take of the time, and what one costs.
-const SHARE: f64 = 0.02;
+const SHARE: f64 = 0.01;
 const LOOK: f64 = 3e-6;
 
 /// One thread state, and the kernel's thread that it belongs to.
@@ -353,12 +353,18 @@ impl Roster {
         gil: &GilState,
         (words, asked): (&Batch, HeadsAsked),
     ) {
+        // The same for all threads of an interpreter.
+        let mut collection = None;
         for member in &mut self.members {
             let state = &member.watch.state;
             let interpreter = state.interpreter_index;
-            let collects = heads.collecting(words, asked, interpreter).map(|collects| {
-                collects && heads.collector(attached, words, asked, interpreter) == Some(state.address)
-            });
+            if collection.is_none_or(|(of, _, _)| of != interpreter) {
+                let is_on = heads.collecting(words, asked, interpreter);
+                let by = heads.collector(attached, words, asked, interpreter);
+                collection = Some((interpreter, is_on, by));
+            }
+            let (_, is_on, by) = collection.unwrap_or((interpreter, None, None));
+            let collects = is_on.map(|is_on| is_on && by == Some(state.address));
             let holds_gil = match gil {
                 GilState::Held { .. } => Some(gil.holds(state)),
                 GilState::Disabled | GilState::Unknown => None,
