@@ -14,7 +14,7 @@ use rspy_tests::target::{self, Target};
 use rspy_tests::{Body, Outcome, packages, run, test};
 
 /// What rspy's threads have besides.
-const OURS: [&str; 2] = ["cut", "complete"];
+const OURS: [&str; 5] = ["cut", "complete", "waits_for_gil", "collects_garbage", "handles_exception"];
 
 /// Interpreters that py-spy 0.4.3 cannot read.
 const UNREADABLE: [&str; 1] = ["3.13t"];

@@ -60,13 +60,14 @@ pub fn process(out: &mut impl Write, options: &Dump, seen: &mut Seen) -> io::Res
         target.process.pid(),
         printable(&target.process.command_line().join(" "))
     )?;
+    let is_two = target.attached.version().major < 3;
     let executable = target.process.executable().unwrap_or_default();
     writeln!(out, "Python v{} ({})", target.attached.version(), executable.display())?;
     writeln!(out)?;
     for thread in threads {
         match thread.os_id {
-            Some(tid) => write!(out, "Thread {tid} ({})", state(thread))?,
-            None => write!(out, "Thread {:#X} ({})", thread.python_id, state(thread))?,
+            Some(tid) => write!(out, "Thread {tid} ({})", state(thread, is_two))?,
+            None => write!(out, "Thread {:#X} ({})", thread.python_id, state(thread, is_two))?,
         }
         let kernel_name = || thread.os_id.and_then(|tid| own_kernel_name(target.process.pid(), tid));
         match thread_names.get(&thread.python_id).cloned().or_else(kernel_name) {
@@ -128,7 +129,7 @@ fn text_of_locals(out: &mut impl Write, locals: &[Local]) -> io::Result<()> {
 }
 
 /// The state as py-spy words it, and what else is known of it.
-fn state(thread: &ThreadSample) -> String {
+fn state(thread: &ThreadSample, is_two: bool) -> String {
     let mut state = match (thread.active, thread.owns_gil) {
         (Some(false), _) => "idle",
         (_, Some(true)) => "active+gil",
@@ -138,7 +139,8 @@ fn state(thread: &ThreadSample) -> String {
     for (is_so, what) in [
         (thread.waits_for_gil, ", waits for the GIL"),
         (thread.collects, ", collects garbage"),
-        (thread.handles_exception, ", handles an exception"),
+        // In 2.7 until the function returns that has handled it: most threads would.
+        (thread.handles_exception.filter(|_| !is_two), ", handles an exception"),
     ] {
         if is_so == Some(true) {
             state.push_str(what);
