@@ -13,7 +13,8 @@ const THREADS: [&str; 4] = ["alpha", "beta", "late", "main"];
 fn recorded(family: &Family, options: &[&str]) -> Outcome<Vec<&'static str>> {
     let common = ["--duration", "1", "--rate", "200", "--idle"];
     let (profile, output) = Recording::of(family.root, &[&common, options].concat())?.finish()?;
-    if output.summary()?.samples != profile.samples() {
+    // Lost ones are in the recording alone.
+    if output.summary()?.samples > profile.samples() {
         return Err(format!("{} samples in the recording: {}", profile.samples(), output.stderr).into());
     }
     let is_in =

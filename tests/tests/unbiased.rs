@@ -130,8 +130,9 @@ fn calls(interpreter: &Interpreter, mode: &str, arguments: &[&str]) -> Outcome {
     alternating(interpreter, mode, arguments, ("steady_calls", "moving_calls")).map(drop)
 }
 
+/// Within the stop budget: turns shorter than a read are seen by stopped samples only.
 fn calls_default(interpreter: &Interpreter) -> Outcome {
-    calls(interpreter, "calls", &["--rate", "1000"])
+    calls(interpreter, "calls", &["--rate", "300"])
 }
 
 /// Nearly all of these are beyond the stop budget.
