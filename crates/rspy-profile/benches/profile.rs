@@ -48,7 +48,7 @@ fn intern(profile: &mut Profile, stack: &[FrameId]) -> StackId {
 
 /// One sample each of all the stacks in turn.
 fn add(profile: &mut Profile, thread: ThreadId, stacks: &[StackId]) {
-    let state = ThreadState { activity: Activity::Active, owns_gil: None };
+    let state = ThreadState { activity: Activity::Active, ..ThreadState::default() };
     for (number, stack) in (0..SAMPLES).zip(stacks.iter().cycle()) {
         profile.add(Sample { at: number * 100_000, thread, stack: *stack, weight: 1, state });
     }

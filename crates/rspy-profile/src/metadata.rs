@@ -1,9 +1,12 @@
 //! What a profile is of, and how it was taken.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a profile is of, and how it was taken.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Metadata {
     /// The command line of the sampled program.
     pub program: String,
@@ -17,11 +20,49 @@ pub struct Metadata {
     /// where a tick of the sampler is no certain time.
     pub rate: f64,
     /// When sampling began.
+    #[serde(rename = "start_ns", serialize_with = "write_start", deserialize_with = "read_start")]
     pub start: SystemTime,
     /// How long it went on.
+    #[serde(rename = "duration_ns", serialize_with = "write_duration", deserialize_with = "read_duration")]
     pub duration: Duration,
     /// The version of rspy that took the samples.
     pub rspy_version: String,
+    /// The command line that rspy was started with; `None` if unknown.
+    pub rspy_command_line: Option<String>,
+    /// What sampling took of rspy and of the program; `None` as long as it goes on.
+    pub overhead: Option<Overhead>,
+}
+
+/// What sampling took of rspy and of the sampled program.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// rspy's own time on CPUs, in seconds.
+    pub cpu_seconds: f64,
+    /// The most memory that rspy had resident, in bytes; `None` if unknown.
+    pub max_rss_bytes: Option<u64>,
+    /// How often a thread of the program was stopped.
+    pub stops: u64,
+    /// For how long in all, in seconds.
+    pub stopped_seconds: f64,
+    /// For how long at most, in seconds.
+    pub longest_stop_seconds: f64,
+}
+
+/// In nanoseconds since 1970; what is before is 1970.
+fn write_start<S: Serializer>(start: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    write_duration(&start.duration_since(UNIX_EPOCH).unwrap_or_default(), serializer)
+}
+
+fn read_start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    Ok(UNIX_EPOCH + read_duration(deserializer)?)
+}
+
+fn write_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn read_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_nanos)
 }
 
 /// How long a thread is not seen before its calls count as over, where no rate was asked for.
@@ -51,6 +92,8 @@ impl Default for Metadata {
             start: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             rspy_version: String::new(),
+            rspy_command_line: None,
+            overhead: None,
         }
     }
 }

@@ -29,11 +29,18 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Adds a process. Its parent, if it has one, was added before.
+    /// Adds a process. Its parent, if it has one, was added before, or is told [later](Self::put_below).
     pub fn add(&mut self, process: Process) -> ProcessId {
         let parent = process.parent.filter(|parent| parent.index() < self.entries.len());
         self.entries.push(Process { parent, ..process });
         ProcessId::from_index(self.entries.len() - 1)
+    }
+
+    /// Puts `child` below `parent`, which was met after it. Without effect if `parent` is below `child`.
+    pub fn put_below(&mut self, child: ProcessId, parent: ProcessId) {
+        if !self.upwards(parent).any(|above| above == child) {
+            self.entries[child.index()].parent = Some(parent);
+        }
     }
 
     /// How many processes there are.

@@ -30,6 +30,8 @@ pub struct Profile {
     samples: Samples,
     /// The samples that could not be taken.
     pub lost: Lost,
+    /// Ticks of the sampler that passed without anybody being looked at.
+    pub missed: u64,
 }
 
 impl Profile {

@@ -16,7 +16,7 @@ pub struct Sample {
     /// How many ticks of the sampler this stands for: 1, and 1 more for every tick that was missed
     /// just before it.
     pub weight: u64,
-    /// Whether it was running, and whether it held the GIL.
+    /// What it did.
     pub state: ThreadState,
 }
 
@@ -33,7 +33,7 @@ impl Sample {
     }
 }
 
-/// Whether a thread was running, and whether it held the GIL.
+/// What a thread did at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ThreadState {
     /// Whether it was running.
@@ -41,6 +41,10 @@ pub struct ThreadState {
     /// Whether it held its interpreter's global lock; `None` if that was not looked at, or if the
     /// interpreter has no such lock.
     pub owns_gil: Option<bool>,
+    /// Whether it waited for that lock; `None` as in `owns_gil`.
+    pub waits_for_gil: Option<bool>,
+    /// Whether it collected garbage; `None` if that was not looked at or is not known.
+    pub collects: Option<bool>,
 }
 
 /// Whether a thread was running.

@@ -36,6 +36,11 @@ impl Strings {
         StringId::from_index(index)
     }
 
+    /// Those after the first `count`, in the order of arrival.
+    pub(crate) fn since(&self, count: usize) -> impl Iterator<Item = &str> {
+        self.entries.iter().skip(count).map(|text| &**text)
+    }
+
     /// How many distinct strings there are, the empty one included.
     #[expect(clippy::len_without_is_empty, reason = "it always holds the empty string")]
     pub fn len(&self) -> usize {

@@ -4,7 +4,7 @@ mod fixture;
 
 use std::collections::{BTreeMap, HashSet};
 
-use fixture::{Recorder, written};
+use fixture::{Recorder, recording, written};
 use proptest::prelude::*;
 use rspy_profile::format::Raw;
 use rspy_profile::{
@@ -196,6 +196,16 @@ proptest! {
             prop_assert_eq!(leaf_first.len(), profile.stacks.depth(sample.stack) as usize);
             let root_first = profile.stacks.root_first(sample.stack, &mut buffer);
             prop_assert!(leaf_first.iter().rev().eq(root_first));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_recording_gives_every_format_what_the_profile_does(recorder in recorder(), options in options()) {
+        let read = recording::read(&recording::of(&recorder));
+        for format in FORMATS {
+            prop_assert_eq!(written(*format, &read, &options), written(*format, &recorder.profile, &options));
         }
     }
 }

@@ -21,7 +21,7 @@ fn busy(format: &dyn Format) -> Recorder {
         // Half of the time one stack, then the other.
         let stack = if tick < 150_000 { one } else { other };
         for (thread, stack) in [(threads[0], stack), (threads[1], one)] {
-            let state = ThreadState { activity: Activity::Active, owns_gil: None };
+            let state = ThreadState { activity: Activity::Active, ..ThreadState::default() };
             recorder.profile.add(rspy_profile::Sample { at, thread, stack, weight: 1, state });
         }
     }
@@ -67,7 +67,7 @@ fn sums_have_a_limit_and_do_not_overflow() {
         let mut recorder = Recorder { profile, ..Recorder::default() };
         let thread = recorder.thread(1, "");
         let stack = recorder.stack(StackId::EMPTY, &[("one", "a.py", 1, 1)]);
-        let state = ThreadState { activity: Activity::Active, owns_gil: None };
+        let state = ThreadState { activity: Activity::Active, ..ThreadState::default() };
         for (at, stack) in [(1, stack), (2, stack), (3, StackId::EMPTY)] {
             recorder.profile.add(rspy_profile::Sample { at, thread, stack, weight: u64::MAX, state });
         }

@@ -35,6 +35,8 @@ pub enum News {
         /// The number of the process above it, if that is recorded too.
         parent: Option<u32>,
     },
+    /// The number of the process above it, which was found after it.
+    Below(u32),
     /// The next thread.
     Thread {
         /// The kernel's id.

@@ -77,10 +77,17 @@ impl Recorder {
             self.profile.lost.add(reason, count);
             return;
         }
+        if let News::Below(parent) = news {
+            let id = |number| Some(self.subjects.get(number as usize)?.id);
+            if let (Some(child), Some(parent)) = (id(subject), id(parent)) {
+                self.profile.processes.put_below(child, parent);
+            }
+            return;
+        }
         let Recorder { profile, subjects, columns, hides_importlib, .. } = self;
         let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
-            News::Process { .. } | News::Lost(..) => {}
+            News::Process { .. } | News::Lost(..) | News::Below(_) => {}
             News::Threads(all) => subject.count(&all),
             News::Counted(counted) => subject.counted = counted,
             News::Thread { os_id, python_id } => subject.meet(profile, os_id, python_id),
@@ -131,6 +138,7 @@ impl Recorder {
                     None => Activity::Unknown,
                 },
                 owns_gil: taken.owns_gil,
+                ..ThreadState::default()
             },
         });
     }

@@ -105,6 +105,14 @@ impl Subjects<'_> {
         self.subjects.push(subject);
     }
 
+    /// Tells that process `parent`, which was found after `children`, is the one above them.
+    fn put_below(&self, children: &[u32], parent: u32, queue: &Queue) {
+        let Some(parent) = self.numbers.get(&parent) else { return };
+        for child in children.iter().filter_map(|child| self.numbers.get(child)) {
+            queue.tell(*child, News::Below(*parent));
+        }
+    }
+
     /// Takes a sample of each; forgets those that have ended. Answers when it was over.
     fn sample(&mut self, mut now: Instant, queue: &mut Queue, finder: Option<&Finder>) -> Instant {
         let mut index = 0;
@@ -214,8 +222,10 @@ pub fn sample(
         for event in finder.iter().flat_map(Finder::events) {
             match event {
                 Event::Found(found) => {
-                    let parent = found.parent;
+                    let (pid, parent) = (found.process.pid(), found.parent);
+                    let children = found.children.clone();
                     family.add(found.into_target(plan.wanted.pausing), Some(parent), &mut queue);
+                    family.put_below(&children, pid, &queue);
                 }
                 Event::Failed { failure, .. } => warn(failure),
                 Event::Over => is_over = true,

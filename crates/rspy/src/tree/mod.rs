@@ -41,6 +41,8 @@ pub enum Event {
 pub struct Found {
     /// The nearest process above it that runs Python, as far as is known; else the root.
     pub parent: u32,
+    /// Those that were found before it, though it is above them.
+    pub children: Vec<u32>,
     /// Its command line, with blanks between the arguments.
     pub command_line: String,
     /// The process.

@@ -159,9 +159,11 @@ impl Search {
                 tracing::info!(pid = member.pid, version = %attached.version(), after = ?candidate.since.elapsed(),
                     tries = candidate.tries.count, "a Python in the tree");
                 self.know(&process, &attached);
-                let parent = self.python_above(tree, member);
+                let above = Above::new(tree);
+                let parent = self.python_above(&above, member);
+                let children = self.pythons_below(&above, tree, member.pid);
                 let command_line = process.command_line().join(" ");
-                Some(Event::Found(Box::new(Found { parent, command_line, process, attached })))
+                Some(Event::Found(Box::new(Found { parent, children, command_line, process, attached })))
             }
             Err(error) => {
                 tracing::debug!(pid = member.pid, %error, "no Python in it yet");
@@ -221,19 +223,37 @@ impl Search {
     }
 
     /// The nearest process above that runs Python, else the root.
-    fn python_above(&self, tree: &Tree, member: &Member) -> u32 {
-        let parents: HashMap<u32, u32> =
-            tree.members().iter().map(|member| (member.pid, member.parent)).collect();
-        let mut at = member.parent;
-        // As many steps as there are processes, should ids that were used again close a circle.
-        for _ in 0..parents.len() {
-            if self.candidates.get(&at).is_some_and(|candidate| candidate.attached.is_some()) {
-                return at;
-            }
-            let Some(parent) = parents.get(&at) else { break };
-            at = *parent;
-        }
-        self.root
+    fn python_above(&self, above: &Above, member: &Member) -> u32 {
+        above.of(member.pid).find(|pid| self.runs_python(*pid)).unwrap_or(self.root)
+    }
+
+    /// Those known to run Python to which process `pid`, which was found after them, is the nearest such above.
+    fn pythons_below(&self, above: &Above, tree: &Tree, pid: u32) -> Vec<u32> {
+        let known = tree.members().iter().filter(|member| self.runs_python(member.pid));
+        let below = known.filter(|member| above.of(member.pid).find(|at| self.runs_python(*at)) == Some(pid));
+        below.map(|member| member.pid).collect()
+    }
+
+    fn runs_python(&self, pid: u32) -> bool {
+        self.candidates.get(&pid).is_some_and(|candidate| candidate.attached.is_some())
+    }
+}
+
+/// Who is above whom.
+struct Above {
+    parents: HashMap<u32, u32>,
+}
+
+impl Above {
+    fn new(tree: &Tree) -> Above {
+        Above { parents: tree.members().iter().map(|member| (member.pid, member.parent)).collect() }
+    }
+
+    /// The processes above `pid`, the nearest first.
+    fn of(&self, pid: u32) -> impl Iterator<Item = u32> {
+        let upwards = std::iter::successors(self.parents.get(&pid), |at| self.parents.get(at)).copied();
+        // As many as there are processes, should ids that were used again close a circle.
+        upwards.take(self.parents.len())
     }
 }
 

@@ -1,0 +1,315 @@
+//! What samples refer to: how each table is written where it grows, and read into a profile that may hold
+//! more than this recording.
+
+use super::error::Malformed;
+use super::section::{Tag, push as push_section};
+use super::varint::{Bytes, push, push_text};
+use crate::frame::{Columns, Frame, FrameId, FrameKind, LostReason};
+use crate::process::{Process, ProcessId};
+use crate::profile::Profile;
+use crate::stack::StackId;
+use crate::strings::StringId;
+use crate::thread::{Thread, ThreadId};
+
+/// The reasons by their numbers in the file.
+const REASONS: [LostReason; 5] = [
+    LostReason::Unreadable,
+    LostReason::Inconsistent,
+    LostReason::Exited,
+    LostReason::Denied,
+    LostReason::Dropped,
+];
+
+/// The number of the first kind of frame that stands for a lost stack.
+const LOST: u8 = 16;
+
+pub(super) fn reason_number(reason: LostReason) -> u8 {
+    REASONS.iter().position(|known| *known == reason).unwrap_or_default() as u8
+}
+
+pub(super) fn reason(number: u8) -> Result<LostReason, Malformed> {
+    REASONS.get(usize::from(number)).copied().ok_or(Malformed::Meaningless)
+}
+
+fn kind_number(kind: FrameKind) -> u8 {
+    match kind {
+        FrameKind::Python => 0,
+        FrameKind::Cut => 1,
+        FrameKind::Truncated => 2,
+        FrameKind::Collecting => 3,
+        FrameKind::WaitsForGil => 4,
+        FrameKind::Lost(reason) => LOST + reason_number(reason),
+    }
+}
+
+fn kind(number: u8) -> Result<FrameKind, Malformed> {
+    Ok(match number {
+        0 => FrameKind::Python,
+        1 => FrameKind::Cut,
+        2 => FrameKind::Truncated,
+        3 => FrameKind::Collecting,
+        4 => FrameKind::WaitsForGil,
+        _ => FrameKind::Lost(reason(number.checked_sub(LOST).ok_or(Malformed::Meaningless)?)?),
+    })
+}
+
+/// `None` as 0.
+fn push_optional(into: &mut Vec<u8>, value: Option<impl Into<u64>>) {
+    push(into, value.map_or(0, |value| value.into().saturating_add(1)));
+}
+
+fn optional(bytes: &mut Bytes) -> Result<Option<u64>, Malformed> {
+    Ok(bytes.number()?.checked_sub(1))
+}
+
+fn optional_small(bytes: &mut Bytes) -> Result<Option<u32>, Malformed> {
+    optional(bytes)?.map(|value| u32::try_from(value).map_err(|_| Malformed::TooLarge)).transpose()
+}
+
+/// How much of each table is in the file.
+#[derive(Debug)]
+pub(super) struct Written {
+    strings: usize,
+    frames: usize,
+    stacks: usize,
+    processes: Vec<Process>,
+    threads: Vec<Thread>,
+}
+
+impl Written {
+    /// Nothing but what every table holds from the beginning.
+    pub(super) fn new() -> Written {
+        Written { strings: 1, frames: 0, stacks: 0, processes: Vec::new(), threads: Vec::new() }
+    }
+
+    /// Appends sections of all that is new in the tables of `profile`.
+    pub(super) fn push_news(&mut self, profile: &Profile, into: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        for text in profile.strings.since(self.strings) {
+            push_text(&mut body, text);
+        }
+        self.strings = profile.strings.len();
+        push_section(into, Tag::Strings, &body);
+
+        body.clear();
+        for (_, frame) in profile.frames.iter().skip(self.frames) {
+            push_frame(&mut body, frame);
+        }
+        self.frames = profile.frames.len();
+        push_section(into, Tag::Frames, &body);
+
+        body.clear();
+        for index in self.stacks..profile.stacks.len() {
+            let Some((caller, frame)) = profile.stacks.split(StackId::from_index(index + 1)) else { break };
+            push(&mut body, (index + 1 - caller.index()) as u64);
+            push(&mut body, frame.index() as u64);
+        }
+        self.stacks = profile.stacks.len();
+        push_section(into, Tag::Stacks, &body);
+        self.push_processes(profile, into);
+        self.push_threads(profile, into);
+    }
+
+    fn push_processes(&mut self, profile: &Profile, into: &mut Vec<u8>) {
+        let (mut changes, mut news) = (Vec::new(), Vec::new());
+        for (id, process) in profile.processes.iter() {
+            match self.processes.get_mut(id.index()) {
+                Some(written) if written == process => continue,
+                Some(written) => {
+                    push(&mut changes, id.index() as u64);
+                    push_process(&mut changes, process);
+                    *written = *process;
+                }
+                None => {
+                    push_process(&mut news, process);
+                    self.processes.push(*process);
+                }
+            }
+        }
+        push_section(into, Tag::Processes, &news);
+        push_section(into, Tag::ProcessChanges, &changes);
+    }
+
+    fn push_threads(&mut self, profile: &Profile, into: &mut Vec<u8>) {
+        let (mut changes, mut news) = (Vec::new(), Vec::new());
+        for (id, thread) in profile.threads.iter() {
+            match self.threads.get_mut(id.index()) {
+                Some(written) if written == thread => continue,
+                Some(written) => {
+                    push(&mut changes, id.index() as u64);
+                    push_thread(&mut changes, thread);
+                    *written = *thread;
+                }
+                None => {
+                    push_thread(&mut news, thread);
+                    self.threads.push(*thread);
+                }
+            }
+        }
+        push_section(into, Tag::Threads, &news);
+        push_section(into, Tag::ThreadChanges, &changes);
+    }
+}
+
+fn push_frame(into: &mut Vec<u8>, frame: &Frame) {
+    into.push(kind_number(frame.kind));
+    if frame.kind != FrameKind::Python {
+        return;
+    }
+    for text in [frame.name, frame.file, frame.short_file] {
+        push(into, text.index() as u64);
+    }
+    push_optional(into, frame.line);
+    push_optional(into, frame.first_line);
+    push_optional(into, frame.columns.map(|columns| columns.first));
+    if let Some(columns) = frame.columns {
+        push_optional(into, columns.end_line);
+        push(into, columns.last.into());
+    }
+}
+
+fn push_process(into: &mut Vec<u8>, process: &Process) {
+    push(into, process.pid.into());
+    push_optional(into, process.parent.map(|parent| parent.index() as u64));
+    push(into, process.command_line.index() as u64);
+}
+
+fn push_thread(into: &mut Vec<u8>, thread: &Thread) {
+    push(into, thread.process.index() as u64);
+    push_optional(into, thread.os_id);
+    push(into, u64::from(thread.python_id.is_some()));
+    push(into, thread.python_id.unwrap_or_default());
+    push_optional(into, thread.name.map(|name| name.index() as u64));
+}
+
+/// What the numbers of a recording are in the profile that it is read into.
+#[derive(Debug)]
+pub(super) struct Read {
+    strings: Vec<StringId>,
+    frames: Vec<FrameId>,
+    pub(super) stacks: Vec<StackId>,
+    processes: Vec<ProcessId>,
+    pub(super) threads: Vec<ThreadId>,
+    /// How many processes and threads the profile had before: of these some may be the same.
+    before: (usize, usize),
+}
+
+impl Read {
+    /// Into `profile`.
+    pub(super) fn new(profile: &Profile) -> Read {
+        Read {
+            strings: vec![StringId::EMPTY],
+            frames: Vec::new(),
+            stacks: vec![StackId::EMPTY],
+            processes: Vec::new(),
+            threads: Vec::new(),
+            before: (profile.processes.len(), profile.threads.len()),
+        }
+    }
+
+    /// Reads a section that is a table's.
+    pub(super) fn section(
+        &mut self,
+        tag: Tag,
+        mut body: Bytes,
+        profile: &mut Profile,
+    ) -> Result<(), Malformed> {
+        while !body.is_empty() {
+            match tag {
+                Tag::Strings => self.strings.push(profile.strings.intern(body.text()?)),
+                Tag::Frames => {
+                    let frame = self.frame(&mut body)?;
+                    self.frames.push(profile.frames.intern(frame));
+                }
+                Tag::Stacks => {
+                    let back = usize::try_from(body.number()?).map_err(|_| Malformed::Dangling)?;
+                    let caller = self.stacks.len().checked_sub(back).filter(|_| back > 0);
+                    let caller = get(&self.stacks, caller.ok_or(Malformed::Dangling)? as u64)?;
+                    let frame = get(&self.frames, body.number()?)?;
+                    self.stacks.push(profile.stacks.intern(caller, frame));
+                }
+                Tag::Processes => {
+                    let process = self.process(&mut body)?;
+                    self.processes.push(known_process(profile, self.before.0, process));
+                }
+                Tag::Threads => {
+                    let thread = self.thread(&mut body)?;
+                    self.threads.push(known_thread(profile, self.before.1, thread));
+                }
+                Tag::ProcessChanges => {
+                    let id = get(&self.processes, body.number()?)?;
+                    if let Some(parent) = self.process(&mut body)?.parent {
+                        profile.processes.put_below(id, parent);
+                    }
+                }
+                Tag::ThreadChanges => {
+                    let id = get(&self.threads, body.number()?)?;
+                    profile.threads[id] = self.thread(&mut body)?;
+                }
+                Tag::Metadata | Tag::Samples | Tag::Lost | Tag::Progress => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&self, body: &mut Bytes) -> Result<Frame, Malformed> {
+        let kind = kind(body.byte()?)?;
+        if kind != FrameKind::Python {
+            return Ok(Frame::unknown(kind));
+        }
+        let name = get(&self.strings, body.number()?)?;
+        let file = get(&self.strings, body.number()?)?;
+        let short_file = get(&self.strings, body.number()?)?;
+        let line = optional_small(body)?;
+        let first_line = optional_small(body)?;
+        let columns = match optional_small(body)? {
+            Some(first) => Some(Columns { first, end_line: optional_small(body)?, last: body.small()? }),
+            None => None,
+        };
+        Ok(Frame { name, file, short_file, line, columns, first_line, kind })
+    }
+
+    fn process(&self, body: &mut Bytes) -> Result<Process, Malformed> {
+        let pid = body.small()?;
+        let parent = optional(body)?.map(|parent| get(&self.processes, parent)).transpose()?;
+        let command_line = get(&self.strings, body.number()?)?;
+        Ok(Process { pid, parent, command_line })
+    }
+
+    fn thread(&self, body: &mut Bytes) -> Result<Thread, Malformed> {
+        let process = get(&self.processes, body.number()?)?;
+        let os_id = optional_small(body)?;
+        let (has_python_id, python_id) = (body.number()? == 1, body.number()?);
+        let name = optional(body)?.map(|name| get(&self.strings, name)).transpose()?;
+        Ok(Thread { process, os_id, python_id: has_python_id.then_some(python_id), name })
+    }
+}
+
+fn get<T: Copy>(table: &[T], index: u64) -> Result<T, Malformed> {
+    usize::try_from(index).ok().and_then(|index| table.get(index)).copied().ok_or(Malformed::Dangling)
+}
+
+/// The same process, if another recording told of it, else a new one.
+fn known_process(profile: &mut Profile, before: usize, process: Process) -> ProcessId {
+    let known = profile.processes.iter().take(before).find(|(_, known)| {
+        (known.pid, known.command_line) == (process.pid, process.command_line)
+    });
+    match known.map(|(id, _)| id) {
+        Some(id) => id,
+        None => profile.processes.add(process),
+    }
+}
+
+/// The same for a thread.
+fn known_thread(profile: &mut Profile, before: usize, thread: Thread) -> ThreadId {
+    let known = profile.threads.iter().take(before).find(|(_, known)| {
+        (known.process, known.os_id, known.python_id) == (thread.process, thread.os_id, thread.python_id)
+    });
+    match known.map(|(id, _)| id) {
+        Some(id) => {
+            profile.threads[id] = thread;
+            id
+        }
+        None => profile.threads.add(thread),
+    }
+}

@@ -1,0 +1,137 @@
+//! Writing a recording, block by block, while what it is of goes on.
+
+use std::io::{self, Write};
+
+use super::block::Packer;
+use super::section::{Tag, push as push_section};
+use super::tables::{Written, reason_number};
+use super::varint::push;
+use super::{MAGIC, VERSION, samples};
+use crate::frame::LostReason;
+use crate::profile::Profile;
+use crate::sample::Sample;
+
+/// How many samples a block holds.
+const FULL: usize = 1 << 15;
+
+/// A recording that is being written.
+///
+/// The tables that its samples refer to are those of a [`Profile`], always the same one, which itself keeps no samples.
+pub struct Writer<W> {
+    file: W,
+    packer: Packer,
+    written: Written,
+    lost: Vec<(LostReason, u64)>,
+    pending: Vec<Sample>,
+    until: u64,
+    bytes: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a recording of what `profile` says it is of.
+    ///
+    /// # Errors
+    ///
+    /// Those of `file`.
+    pub fn new(mut file: W, profile: &Profile) -> io::Result<Writer<W>> {
+        let mut header = MAGIC.to_vec();
+        header.extend(VERSION.0.to_le_bytes());
+        header.extend(VERSION.1.to_le_bytes());
+        file.write_all(&header)?;
+        let mut writer = Writer {
+            file,
+            packer: Packer::new()?,
+            written: Written::new(),
+            lost: Vec::new(),
+            pending: Vec::new(),
+            until: 0,
+            bytes: header.len() as u64,
+        };
+        writer.write(&metadata(profile))?;
+        Ok(writer)
+    }
+
+    /// Adds a sample. The order is that of arrival.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file, where a block is full and is written.
+    pub fn add(&mut self, sample: Sample, profile: &Profile) -> io::Result<()> {
+        self.until = self.until.max(sample.at);
+        self.pending.push(sample);
+        if self.pending.len() >= FULL { self.flush(profile, 0) } else { Ok(()) }
+    }
+
+    /// Writes all that was added as a block. The recording goes on until `until`, in nanoseconds since its start.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file. It then ends in a part of a block, which readers pass over: whole blocks are
+    /// [`bytes`](Self::bytes) long together.
+    pub fn flush(&mut self, profile: &Profile, until: u64) -> io::Result<()> {
+        self.until = self.until.max(until);
+        let mut sections = Vec::new();
+        self.written.push_news(profile, &mut sections);
+        let mut body = Vec::new();
+        samples::encode(&self.pending, &mut body);
+        push_section(&mut sections, Tag::Samples, &body);
+        body.clear();
+        for (reason, count) in profile.lost.iter() {
+            let written = self.lost.iter_mut().find(|(known, _)| *known == reason);
+            let before = written.map_or(0, |(_, written)| std::mem::replace(written, count));
+            if before == 0 {
+                self.lost.push((reason, count));
+            }
+            if count > before {
+                body.push(reason_number(reason));
+                push(&mut body, count - before);
+            }
+        }
+        push_section(&mut sections, Tag::Lost, &body);
+        body.clear();
+        push(&mut body, self.until);
+        push(&mut body, profile.missed);
+        push_section(&mut sections, Tag::Progress, &body);
+        self.pending.clear();
+        self.write(&sections)
+    }
+
+    /// Ends it, with what is known of it now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn finish(mut self, profile: &Profile) -> io::Result<W> {
+        let until = u64::try_from(profile.metadata.duration.as_nanos()).unwrap_or(u64::MAX);
+        self.flush(profile, until)?;
+        self.write(&metadata(profile))?;
+        self.file.flush()?;
+        Ok(self.file)
+    }
+
+    /// How long the file is, in bytes, as far as whole blocks go.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The file.
+    pub fn file(&self) -> &W {
+        &self.file
+    }
+
+    fn write(&mut self, sections: &[u8]) -> io::Result<()> {
+        let block = self.packer.pack(sections)?;
+        self.file.write_all(&block)?;
+        self.bytes += block.len() as u64;
+        Ok(())
+    }
+}
+
+/// The section that says what it is of.
+fn metadata(profile: &Profile) -> Vec<u8> {
+    let mut sections = Vec::new();
+    // Of text and numbers alone: nothing in it cannot be written.
+    let body = serde_json::to_vec(&profile.metadata).unwrap_or_default();
+    push_section(&mut sections, Tag::Metadata, &body);
+    sections
+}
