@@ -14,7 +14,7 @@
 use std::fmt::Write;
 
 use crate::frame::{Frame, FrameKind, LostReason};
-use crate::options::Options;
+use crate::options::{By, Options};
 use crate::process::Process;
 use crate::profile::Profile;
 use crate::thread::Thread;
@@ -31,6 +31,7 @@ const FULL_WIDTH_NUMBER_SIGN: &str = "\u{ff03}";
 /// The label of a frame.
 pub(crate) fn frame(profile: &Profile, frame: &Frame, options: &Options) -> String {
     match frame.kind {
+        FrameKind::Python if options.by == By::Module => module(profile, frame, options),
         FrameKind::Python => function(profile, frame, options),
         FrameKind::Cut => "[cut]".into(),
         FrameKind::Truncated => "[truncated]".into(),
@@ -38,6 +39,13 @@ pub(crate) fn frame(profile: &Profile, frame: &Frame, options: &Options) -> Stri
         FrameKind::WaitsForGil => "<waits for the GIL>".into(),
         FrameKind::Lost(reason) => lost(reason),
     }
+}
+
+/// The label of a frame's file.
+pub(crate) fn module(profile: &Profile, frame: &Frame, options: &Options) -> String {
+    let file = if options.full_filenames { frame.file } else { frame.short_file };
+    let label = folded(&profile.strings[file]);
+    if label.is_empty() { UNNAMED.into() } else { without_count(label) }
 }
 
 /// The label of samples that were lost.
@@ -80,8 +88,9 @@ fn function(profile: &Profile, frame: &Frame, options: &Options) -> String {
     }
     let file = if options.full_filenames { frame.file } else { frame.short_file };
     let file = folded(&profile.strings[file]);
-    let line = if options.by_function { frame.first_line } else { frame.line };
-    let columns = frame.columns.filter(|_| !options.by_function);
+    let is_function = options.by == By::Function;
+    let line = if is_function { frame.first_line } else { frame.line };
+    let columns = frame.columns.filter(|_| !is_function);
     match (line.filter(|_| options.line_numbers), columns) {
         _ if file.is_empty() => return without_count(label),
         (Some(line), Some(columns)) => write!(label, " ({file}:{line}:{columns})"),
@@ -177,7 +186,7 @@ mod tests {
         );
         assert_eq!(label(Some(Columns { first: 1, end_line: None, last: 0 }), &default), "f (x.py:12:1)");
         assert_eq!(label(None, &default), "f (x.py:12)");
-        assert_eq!(label(on_one_line, &Options { by_function: true, ..default.clone() }), "f (x.py:9)");
+        assert_eq!(label(on_one_line, &Options { by: By::Function, ..default.clone() }), "f (x.py:9)");
         assert_eq!(label(on_one_line, &Options { line_numbers: false, ..default }), "f (x.py)");
     }
 

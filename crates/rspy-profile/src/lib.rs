@@ -33,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+mod caption;
 mod fold;
 pub mod format;
 mod frame;
@@ -56,7 +57,7 @@ pub use fold::{Folded, Totals, fold};
 pub use format::{FORMATS, Format, FormatError};
 pub use frame::{Columns, Frame, FrameId, FrameKind, Frames, LostReason};
 pub use metadata::{Metadata, Overhead};
-pub use options::Options;
+pub use options::{By, Options};
 pub use process::{Process, ProcessId, Processes};
 pub use profile::{Lost, Profile};
 pub use sample::{Activity, Sample, ThreadState};

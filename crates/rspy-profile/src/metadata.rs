@@ -27,6 +27,8 @@ pub struct Metadata {
     pub duration: Duration,
     /// The version of rspy that took the samples.
     pub rspy_version: String,
+    /// Which threads samples are of, as `wall` or `gil`, where that was chosen when they were taken; `None` if unknown.
+    pub mode: Option<String>,
     /// The command line that rspy was started with; `None` if unknown.
     pub rspy_command_line: Option<String>,
     /// What sampling took of rspy and of the program; `None` as long as it goes on.
@@ -92,6 +94,7 @@ impl Default for Metadata {
             start: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             rspy_version: String::new(),
+            mode: None,
             rspy_command_line: None,
             overhead: None,
         }

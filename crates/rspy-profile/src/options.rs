@@ -3,15 +3,14 @@
 use crate::sample::{Activity, Sample};
 
 /// What is shown of a profile, and how. Formats that cannot express a choice ignore it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The title of outputs that have one; `None` for one made from the metadata.
     pub title: Option<String>,
     /// Distinguish and show the lines of a function.
     pub line_numbers: bool,
-    /// Show the line a function starts on in place of the one being executed, which adds up each
-    /// function. Without effect where `line_numbers` is off.
-    pub by_function: bool,
+    /// What is added up.
+    pub by: By,
     /// Show paths as the code objects say, instead of relative to their package.
     pub full_filenames: bool,
     /// Give each process a root frame of its own, below that of the process that started it.
@@ -22,6 +21,23 @@ pub struct Options {
     pub idle: bool,
     /// Include only samples of threads that are known to have held the GIL.
     pub gil: bool,
+    /// Begin with what was executed, and show who called it: stacks are written from the innermost frame to the
+    /// outermost one.
+    pub inverted: bool,
+    /// The share of all samples below which nothing is shown on its own (0 to 1).
+    pub minimum: f64,
+}
+
+/// What is added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// Each line that was executed. Without [`line_numbers`](Options::line_numbers) each function.
+    #[default]
+    Line,
+    /// Each function, with the line that it starts on.
+    Function,
+    /// Each file; what a file calls of its own is one with it.
+    Module,
 }
 
 impl Default for Options {
@@ -29,12 +45,14 @@ impl Default for Options {
         Self {
             title: None,
             line_numbers: true,
-            by_function: false,
+            by: By::Line,
             full_filenames: false,
             by_process: false,
             by_thread: false,
             idle: false,
             gil: false,
+            inverted: false,
+            minimum: 0.0,
         }
     }
 }

@@ -8,7 +8,7 @@ use rustc_hash::FxBuildHasher;
 use crate::frame::{Columns, Frame, FrameId, FrameKind};
 use crate::handle::handle;
 use crate::label;
-use crate::options::Options;
+use crate::options::{By, Options};
 use crate::profile::Profile;
 use crate::stack::StackId;
 use crate::thread::ThreadId;
@@ -62,6 +62,9 @@ impl<'profile> Places<'profile> {
         for frame in self.profile.stacks.leaf_first(stack) {
             buffer.push(self.frame(frame));
         }
+        if self.options.by == By::Module {
+            buffer.dedup();
+        }
         if buffer.is_empty() {
             buffer.push(self.note(label::NO_FRAMES.into()));
         }
@@ -108,13 +111,18 @@ impl<'profile> Places<'profile> {
             return Place { name, ..Place::default() };
         }
         let name = &self.profile.strings[frame.name];
-        let line = if self.options.by_function { frame.first_line } else { frame.line };
+        if self.options.by == By::Module {
+            let name = label::module(self.profile, frame, self.options);
+            return Place { name, file: self.profile.strings[frame.file].into(), ..Place::default() };
+        }
+        let is_function = self.options.by == By::Function;
+        let line = if is_function { frame.first_line } else { frame.line };
         let line = line.filter(|_| self.options.line_numbers);
         Place {
             name: if name.is_empty() { label::UNNAMED } else { name }.into(),
             file: self.profile.strings[frame.file].into(),
             line,
-            columns: frame.columns.filter(|_| line.is_some() && !self.options.by_function),
+            columns: frame.columns.filter(|_| line.is_some() && !is_function),
             first_line: frame.first_line,
         }
     }

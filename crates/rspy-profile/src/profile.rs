@@ -8,7 +8,7 @@ use crate::metadata::Metadata;
 use crate::process::Processes;
 use crate::sample::Sample;
 use crate::samples::{Kept, MOST_WEIGHT, Run, Samples};
-use crate::stack::Stacks;
+use crate::stack::{StackId, Stacks};
 use crate::strings::Strings;
 use crate::thread::Threads;
 
@@ -51,6 +51,18 @@ impl Profile {
     /// Adds a sample. Those of one thread come in the order of time.
     pub fn add(&mut self, sample: Sample) {
         self.samples.add(sample, &self.metadata);
+    }
+
+    /// Keeps those samples only for which `is_wanted` says so, which is asked of each run with the profile's tables.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&Profile, &Run) -> bool) {
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.retain(|run| is_wanted(self, run));
+        self.samples = samples;
+    }
+
+    /// Gives every sample the stack that `change` makes of the one it has.
+    pub fn change_stacks(&mut self, change: impl FnMut(StackId) -> StackId) {
+        self.samples.change_stacks(change);
     }
 
     /// The samples in the order of the first of each run. Without a time line those that are alike are

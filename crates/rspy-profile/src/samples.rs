@@ -61,6 +61,23 @@ impl Samples {
         &self.runs
     }
 
+    /// Changes the stack of each.
+    pub(crate) fn change_stacks(&mut self, mut change: impl FnMut(StackId) -> StackId) {
+        for run in &mut self.runs {
+            run.sample.stack = change(run.sample.stack);
+        }
+        self.retain(|_| true);
+    }
+
+    /// Keeps some. What is added after is kept in time.
+    pub(crate) fn retain(&mut self, is_wanted: impl FnMut(&Run) -> bool) {
+        self.runs.retain(is_wanted);
+        self.weight = self.runs.iter().map(Run::weight).fold(0, u64::saturating_add);
+        self.last.clear();
+        self.sums = FxHashMap::default();
+        self.kept = Kept::InTime;
+    }
+
     pub(crate) fn add(&mut self, sample: Sample, metadata: &Metadata) {
         let weight = sample.weight.min(MOST_WEIGHT - self.weight);
         self.weight += weight;

@@ -48,6 +48,14 @@ impl Stacks {
         self.nodes.is_empty()
     }
 
+    /// Every stack but the empty one with its caller's and its innermost frame, callers before what they call.
+    pub fn iter(&self) -> impl Iterator<Item = (StackId, StackId, FrameId)> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(index, &(caller, frame))| (StackId::from_index(index + 1), caller, frame))
+    }
+
     /// The caller's stack and the innermost frame; `None` for the empty stack.
     pub fn split(&self, stack: StackId) -> Option<(StackId, FrameId)> {
         Some(self.nodes[stack.index().checked_sub(1)?])

@@ -13,7 +13,7 @@ use crate::fold::fold;
 use crate::frame::FrameId;
 use crate::handle::handle;
 use crate::label;
-use crate::options::Options;
+use crate::options::{By, Options};
 use crate::process::ProcessId;
 use crate::profile::Profile;
 use crate::stack::StackId;
@@ -105,6 +105,14 @@ impl Tree {
     /// Every label with everything it was made from, in no particular order.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, Source)> {
         self.sources.iter().map(|&(label, source)| (self.labels[label.index()].as_str(), source))
+    }
+
+    /// Takes away what is less than the share of all that `options` want to be shown.
+    pub(crate) fn prune_by(&mut self, options: &Options) {
+        let minimum = (self.total() as f64 * options.minimum).ceil();
+        if minimum > 1.0 {
+            self.prune(minimum as u64, &format!("[under {} %]", options.minimum * 100.0));
+        }
     }
 
     /// Takes away the nodes whose weight, descendants included, is below `minimum`. It goes to
@@ -238,6 +246,7 @@ impl Builder<'_> {
         let depth = stacks.depth(stack);
         match limit {
             _ if depth == 0 => self.tree.note(root, label::NO_FRAMES),
+            limit if self.options.inverted => self.inverted_stack(root, stack, limit),
             Some(limit) if depth > limit.outer + limit.inner => {
                 let mut outer = stack;
                 while let Some((prefix, _)) =
@@ -252,6 +261,21 @@ impl Builder<'_> {
             }
             _ => self.whole_stack(root, stack),
         }
+    }
+
+    /// The node of `stack` below `root`, its innermost frame first.
+    fn inverted_stack(&mut self, root: NodeId, stack: StackId, limit: Option<DepthLimit>) -> NodeId {
+        let depth = self.profile.stacks.depth(stack);
+        let gap = limit.filter(|limit| depth > limit.outer + limit.inner);
+        let mut node = root;
+        for (index, frame) in (0..).zip(self.profile.stacks.leaf_first(stack)) {
+            match gap {
+                Some(limit) if index == limit.outer => node = self.tree.note(node, limit.label),
+                Some(limit) if index > limit.outer && index < depth - limit.inner => {}
+                _ => node = self.frame(node, frame),
+            }
+        }
+        node
     }
 
     /// The node of `stack` below `root`, found by way of the nearest caller seen before.
@@ -279,6 +303,9 @@ impl Builder<'_> {
             self.tree.label(text, Source::Frame(frame))
         });
         self.frame_labels[frame.index()] = Some(label);
+        if self.options.by == By::Module && self.tree.nodes[parent.index()].1 == Some(label) {
+            return parent;
+        }
         self.tree.child(parent, label)
     }
 }

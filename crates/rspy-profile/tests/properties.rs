@@ -4,12 +4,12 @@ mod fixture;
 
 use std::collections::{BTreeMap, HashSet};
 
-use fixture::{Recorder, recording, written};
+use fixture::{Recorder, bytes, recording, written};
 use proptest::prelude::*;
 use rspy_profile::format::Raw;
 use rspy_profile::{
-    Activity, FORMATS, Frame, FrameKind, LostReason, Options, Profile, Run, Sample, StackId, Strings, Totals,
-    fold,
+    Activity, By, FORMATS, Frame, FrameKind, LostReason, Options, Profile, Run, Sample, StackId, Strings,
+    Totals, fold,
 };
 
 /// What a frame may be called: characters that mean something to some format come often.
@@ -78,9 +78,10 @@ fn profile() -> impl Strategy<Value = Profile> {
 }
 
 prop_compose! {
-    fn options()(flags in any::<[bool; 7]>()) -> Options {
-        let [line_numbers, by_function, full_filenames, by_process, by_thread, idle, gil] = flags;
-        Options { title: None, line_numbers, by_function, full_filenames, by_process, by_thread, idle, gil }
+    fn options()(flags in any::<[bool; 7]>(), by in 0..3_usize) -> Options {
+        let [line_numbers, full_filenames, by_process, by_thread, idle, gil, inverted] = flags;
+        let by = [By::Line, By::Function, By::Module][by];
+        Options { line_numbers, by, full_filenames, by_process, by_thread, idle, gil, inverted, ..Options::default() }
     }
 }
 
@@ -121,7 +122,7 @@ proptest! {
     #[test]
     fn every_format_takes_every_profile_and_is_deterministic(profile in profile(), options in options()) {
         for format in FORMATS {
-            prop_assert_eq!(written(*format, &profile, &options), written(*format, &profile, &options));
+            prop_assert_eq!(bytes(*format, &profile, &options), bytes(*format, &profile, &options));
         }
     }
 
@@ -152,7 +153,7 @@ proptest! {
         }
         reversed.profile.lost = profile.lost.clone();
         for format in FORMATS {
-            prop_assert_eq!(written(*format, &profile, &options), written(*format, &reversed.profile, &options));
+            prop_assert_eq!(bytes(*format, &profile, &options), bytes(*format, &reversed.profile, &options));
         }
     }
 
@@ -174,7 +175,7 @@ proptest! {
                 let distinct: HashSet<_> = profile.samples().iter().map(state).collect();
                 prop_assert_eq!(distinct.len(), profile.samples().len());
             }
-            prop_assert_eq!(written(*format, &profile, &options), written(*format, &recorder.profile, &options));
+            prop_assert_eq!(bytes(*format, &profile, &options), bytes(*format, &recorder.profile, &options));
         }
     }
 
@@ -205,7 +206,7 @@ proptest! {
     fn a_recording_gives_every_format_what_the_profile_does(recorder in recorder(), options in options()) {
         let read = recording::read(&recording::of(&recorder));
         for format in FORMATS {
-            prop_assert_eq!(written(*format, &read, &options), written(*format, &recorder.profile, &options));
+            prop_assert_eq!(bytes(*format, &read, &options), bytes(*format, &recorder.profile, &options));
         }
     }
 }

@@ -180,7 +180,10 @@ fn the_format_is_the_documented_one() {
     assert_eq!(reader.metadata().duration.as_nanos(), 10_000);
     assert_eq!(profile.missed, 6);
     let text = written(&Raw, &profile, &all());
-    assert_eq!(text, "[lost: exited while read] 5\nthread (7);main (a.py:3) 2\nthread (7);main (a.py:3);[cut] 1\n");
+    assert_eq!(
+        text,
+        "[lost: exited while read] 5\nthread (7);main (a.py:3) 2\nthread (7);main (a.py:3);[cut] 1\n"
+    );
 }
 
 #[test]
@@ -261,7 +264,8 @@ fn a_file_that_takes_no_more_is_an_error_and_what_it_took_can_be_read() {
         let Ok(mut writer) = Writer::new(Full(Vec::new(), room), &recorder.profile) else { continue };
         let mut outcome = Ok(());
         for sample in &recorder.taken {
-            outcome = writer.add(*sample, &recorder.profile).and_then(|()| writer.flush(&recorder.profile, 0));
+            outcome =
+                writer.add(*sample, &recorder.profile).and_then(|()| writer.flush(&recorder.profile, 0));
             if outcome.is_err() {
                 break;
             }

@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use fixture::{Recorder, metadata, written};
+use fixture::{Recorder, bytes, metadata, written};
 use rspy_profile::format::{Chrometrace, Flamegraph, Raw, Speedscope};
 use rspy_profile::{
     Activity, FORMATS, Format, LostReason, Metadata, Options, Profile, Run, StackId, ThreadState, Totals,
@@ -76,7 +76,7 @@ fn sums_have_a_limit_and_do_not_overflow() {
         }
         let totals = Totals::new(&recorder.profile, &Options::default());
         assert_eq!((totals.samples, totals.lost), (u64::MAX / 2, u64::MAX / 2));
-        assert!(!written(*format, &recorder.profile, &Options::default()).is_empty());
+        assert!(!bytes(*format, &recorder.profile, &Options::default()).is_empty());
     }
 }
 
@@ -94,6 +94,9 @@ fn a_profile_without_a_rate_is_written_in_samples() {
         recorder.active(thread, stack, 1);
         recorder.now += std::time::Duration::from_millis(5);
         recorder.active(thread, stack, 1);
+        if format.is_written_as_taken() {
+            continue;
+        }
         let text = written(*format, &recorder.profile, &Options::default());
         match format.name() {
             "raw" => assert_eq!(text, "one (a.py:1) 3\n"),

@@ -9,6 +9,7 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod choice;
+mod report;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,10 +18,13 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
+use rspy_profile::format::{Flamegraph, Recording};
 use rspy_profile::{FORMATS, Format};
 
 pub use self::choice::{DumpModes, Mode, Modes, StackChoice, ThreadChoice};
+pub use self::report::{Grouping, Report};
 use crate::clock::Rate;
+use crate::sink::{Limits, Rotate};
 use crate::target::Pausing;
 
 /// Sampling profiler for running Python programs.
@@ -47,6 +51,9 @@ pub enum Command {
     /// Dumps the stack of every thread, now
     #[command(after_help = DUMP_NOTES)]
     Dump(Dump),
+    /// Turns recordings into a table, a flame graph or any other format
+    #[command(after_help = REPORT_NOTES)]
+    Report(Report),
     /// Writes a script that completes rspy's command line in a shell
     #[command(hide = true, after_help = COMPLETIONS_NOTES)]
     Completions(Completions),
@@ -108,6 +115,19 @@ Exit codes:
   1  failed; what went wrong and what to do is on stderr
   2  the command line is wrong";
 
+const REPORT_NOTES: &str = "\
+Examples:
+  rspy record -d 30 -o app.rspy --pid 12345
+  rspy report app.rspy
+  rspy report app.rspy --from 10s --to 20s --threads -o profile.svg
+  rspy report app.rspy --mode gil -f speedscope -o gil.json
+  rspy report app.rspy app.1.rspy -f raw
+
+Exit codes:
+  0  the report is written
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong";
+
 const COMPLETIONS_NOTES: &str = "\
 Examples:
   rspy completions bash > ~/.local/share/bash-completion/completions/rspy
@@ -138,10 +158,9 @@ pub struct Record {
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
 
-    /// What to write
-    #[arg(short, long, value_name = "FORMAT", default_value = "flamegraph", ignore_case = true,
-          value_parser = format_parser())]
-    pub format: &'static dyn Format,
+    /// What to write [default: flamegraph; rspy, if FILE ends so]
+    #[arg(short, long, value_name = "FORMAT", ignore_case = true, value_parser = format_parser())]
+    pub format: Option<&'static dyn Format>,
 
     /// How long to sample, in seconds, or "unlimited"
     #[arg(short, long, value_name = "SECONDS", default_value = "unlimited", value_parser = duration)]
@@ -204,6 +223,16 @@ pub struct Record {
     #[arg(long, value_name = "FILE", value_parser = path(), display_order = 103)]
     pub summary: Option<PathBuf>,
 
+    /// With -f rspy, go on in a new file after this time (90s, 10m, 1h) or at this size (64MB): app.rspy,
+    /// app.1.rspy, ...
+    #[arg(long, value_name = "TIME|SIZE", display_order = 104)]
+    pub rotate: Option<Rotate>,
+
+    /// With -f rspy, how much all files may take (500MB): the recording ends there or, with --rotate, goes on
+    /// without the oldest files
+    #[arg(long, value_name = "SIZE", value_parser = crate::sink::size, display_order = 105)]
+    pub max_size: Option<u64>,
+
     /// Which threads are recorded
     #[command(flatten)]
     pub thread_choice: ThreadChoice,
@@ -211,6 +240,29 @@ pub struct Record {
     /// Which stacks are recorded
     #[command(flatten)]
     pub stack_choice: StackChoice,
+}
+
+impl Record {
+    /// What is written.
+    pub fn format(&self) -> &'static dyn Format {
+        let is_recording = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rspy");
+        match self.format {
+            Some(format) => format,
+            None if self.output.as_ref().is_some_and(is_recording) => &Recording,
+            None => &Flamegraph,
+        }
+    }
+
+    /// Which threads are recorded. What is chosen when a recording is read need not be chosen before.
+    pub fn mode(&self) -> Mode {
+        let is_chosen_later = self.format().is_written_as_taken();
+        self.modes.mode_or(if is_chosen_later { Mode::Wall } else { Mode::Cpu })
+    }
+
+    /// How long and large recordings become.
+    pub fn limits(&self) -> Limits {
+        Limits { rotate: self.rotate, max_size: self.max_size }
+    }
 }
 
 /// Options of `rspy top`.
@@ -438,7 +490,7 @@ mod tests {
         assert_eq!(mixed.program, ["python", "a.py", "-x"]);
         assert_eq!(mixed.duration, Limit(Some(Duration::from_secs(1))));
         let both = record(&["-p", "12", "-f", "RAW", "python"]);
-        assert_eq!((both.pid, both.format.name()), (Some(12), "raw"));
+        assert_eq!((both.pid, both.format().name()), (Some(12), "raw"));
         assert!(Cli::try_parse_from(["rspy", "record"]).is_err());
     }
 

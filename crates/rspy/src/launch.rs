@@ -223,7 +223,7 @@ impl Launched {
                 Woken::Due if due <= Instant::now() => return Wait::Due,
                 Woken::Due | Woken::Exited => {}
                 Woken::Signalled => {
-                    if serve(signals, Some(self)) {
+                    if serve(signals, Some(self), || {}) {
                         return Wait::Interrupted;
                     }
                 }
@@ -277,13 +277,14 @@ impl Launched {
     }
 }
 
-/// Does what signals ask for; whether to end is the caller's to do.
-pub fn serve(signals: &mut Signals, launched: Option<&Launched>) -> bool {
+/// Does what signals ask for, `flush` among it; whether to end is the caller's to do.
+pub fn serve(signals: &mut Signals, launched: Option<&Launched>, flush: impl Fn()) -> bool {
     while let Some(received) = signals.next() {
         match (received, launched) {
             (Received::Interrupt, _) => return true,
             (Received::PassOn(signal), Some(launched)) => launched.pass_on(signal),
             (Received::PassOn(_), None) => {}
+            (Received::Flush, _) => flush(),
             (Received::Suspend, _) => suspend(),
         }
     }

@@ -31,10 +31,12 @@ mod queue;
 mod reader;
 mod record;
 mod recorder;
+mod report;
 mod roster;
 mod sampler;
 mod session;
 mod signals;
+mod sink;
 mod stats;
 mod subject;
 mod target;
@@ -62,6 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Record(options) => later::record(&options).and_then(|()| record::record(&options)),
         Command::Top(options) => Err(later::top(&options)),
         Command::Dump(options) => later::dump(&options).and_then(|()| dump::dump(&options)),
+        Command::Report(options) => report::report(&options),
         Command::Completions(options) => completions::completions(&options),
     };
     outcome.unwrap_or_else(|failure| {

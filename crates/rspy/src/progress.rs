@@ -88,6 +88,19 @@ impl Progress {
     }
 }
 
+/// Progress through so many bytes of files, on a terminal, of what takes long enough to be looked at.
+pub fn conversion(bytes: u64, hidden: bool) -> ProgressBar {
+    const LONG: u64 = 4 << 20;
+    if hidden || bytes < LONG || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr_with_hz(8));
+    if let Ok(style) = ProgressStyle::with_template("{bar:20} {bytes} of {total_bytes} read") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A number with commas between groups of three digits.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

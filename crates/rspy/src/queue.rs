@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub enum News {
     Names(HashMap<u64, String>),
     /// Samples that could not be taken.
     Lost(LostReason, u64),
+    /// What was recorded is to be written.
+    Flush,
     /// What was counted of each thread, by number, since its numbers began.
     Threads(Vec<Counted>),
     /// What was counted of the process since it was met.
@@ -77,6 +80,7 @@ pub struct Queue {
     news: Sender<(u32, News)>,
     recording: JoinHandle<Recorder>,
     thread: Thread,
+    is_full: Arc<AtomicBool>,
     processes: u32,
     pushed: u64,
     dropped: u64,
@@ -87,11 +91,13 @@ impl Queue {
     pub fn start(recorder: Recorder, show: impl Fn(&Recorder) + Send + 'static) -> std::io::Result<Queue> {
         let (samples, consumer) = RingBuffer::new(CAPACITY);
         let (news, learned) = channel();
+        let is_full = Arc::new(AtomicBool::new(false));
+        let says_so = is_full.clone();
         let recording = thread::Builder::new()
             .name("rspy-record".to_owned())
-            .spawn(move || record(consumer, &learned, recorder, show))?;
+            .spawn(move || record(consumer, &learned, recorder, &says_so, show))?;
         let thread = recording.thread().clone();
-        Ok(Queue { samples, news, recording, thread, processes: 0, pushed: 0, dropped: 0 })
+        Ok(Queue { samples, news, recording, thread, is_full, processes: 0, pushed: 0, dropped: 0 })
     }
 
     /// Begins a process. `process` is for the recording thread, which looks for files by itself.
@@ -155,6 +161,17 @@ impl Queue {
         }
     }
 
+    /// Has what was recorded so far written, where it is written as it is taken.
+    pub fn flush(&self) {
+        self.tell(0, News::Flush);
+        self.thread.unpark();
+    }
+
+    /// Whether the recording takes no more.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
     /// Samples that did not fit.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -177,6 +194,7 @@ fn record(
     mut samples: Consumer<Taken>,
     news: &Receiver<(u32, News)>,
     mut recorder: Recorder,
+    is_full: &AtomicBool,
     show: impl Fn(&Recorder),
 ) -> Recorder {
     let mut taken = 0;
@@ -194,6 +212,9 @@ fn record(
             recorder.learn(process, news);
         }
         taken += take(&mut samples, all.saturating_sub(taken), &mut recorder);
+        if !recorder.flush() {
+            is_full.store(true, Ordering::Relaxed);
+        }
         show(&recorder);
         if is_over && count == 0 {
             return recorder;
@@ -223,7 +244,7 @@ mod tests {
     use crate::sampler::Known;
 
     fn recorder() -> Recorder {
-        Recorder::new(Profile::default(), false, false)
+        Recorder::new(Profile::default(), None, false, false)
     }
 
     fn begin(queue: &mut Queue) -> Told {
@@ -257,6 +278,8 @@ mod tests {
             stood: true,
             active: Some(true),
             owns_gil: None,
+            waits_for_gil: None,
+            collects: None,
             is_collecting: false,
             waits_for: None,
             weight: 1,

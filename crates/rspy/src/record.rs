@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use rspy_process::stop::StopStats;
-use rspy_profile::{FormatError, Metadata, Options, Profile};
+use rspy_profile::{By, FormatError, Metadata, Options, Overhead, Profile};
 
 use crate::attach::attach;
 use crate::cli::{Mode, Record};
@@ -19,6 +19,7 @@ use crate::recorder::Recorder;
 use crate::sampler::{Only, Wanted, Which};
 use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
+use crate::sink::{Limits, Sink};
 use crate::stats::Stats;
 use crate::target::{Pausing, Target};
 use crate::tree::Family;
@@ -31,8 +32,15 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             "Give one of the two.",
         ));
     }
+    let format = options.format();
+    if options.limits() != Limits::default() && !format.is_written_as_taken() {
+        return Err(Failure::new(
+            format!("--rotate and --max-size are for recordings; what is written is {}.", format.name()),
+            "Add -f rspy and turn the recording into that later, with `rspy report`; or leave them out.",
+        ));
+    }
     let pausing = options.stops.pausing();
-    let mode = options.modes.mode();
+    let mode = options.mode();
     let mut plan = Plan {
         rate: options.rate,
         limit: options.duration.0,
@@ -45,6 +53,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
                 Mode::Exception => Only::Exceptions,
             },
             gc: options.modes.gc,
+            states: format.is_written_as_taken(),
             class_names: options.class_names,
             pausing,
             threads: options.thread_choice.filter(),
@@ -84,8 +93,12 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     announce(options, &messages);
     let costs = Costs::start();
     let pid = target.process.pid();
-    let profile = Profile::for_format(metadata(options, &target), options.format);
-    let recorder = Recorder::new(profile, options.columns, options.stack_choice.hide_importlib);
+    let profile = Profile::for_format(metadata(options, &target), format);
+    let sink = match format.is_written_as_taken() {
+        true => Some(begin(options, &output, &profile).map_err(|error| output.failure(&error))?),
+        false => None,
+    };
+    let recorder = Recorder::new(profile, sink, options.columns, options.stack_choice.hide_importlib);
     let progress = Progress::new(options.duration.0, options.hideprogress);
     let bar = progress.clone();
     let show = move |elapsed, recorder: &Recorder| bar.show(elapsed, recorder.samples(), recorder.lost());
@@ -111,26 +124,44 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             messages.pause();
             messages.say("Stopped sampling because Control-C pressed");
         }
+        End::Full => {
+            messages.pause();
+            messages.say("Stopped sampling because the recording takes no more");
+        }
     }
     // After Control-C, which the terminal sends to the program too, it may be cleaning up.
     if let Some(launched) = &mut launched
-        && end == End::Elapsed
+        && matches!(end, End::Elapsed | End::Full)
     {
         launched.tell_to_end();
     }
 
     let (samples, lost, cut) = (recorder.samples(), recorder.lost(), recorder.cut());
-    let (mut profile, figures) = recorder.into_profile();
+    let (mut profile, figures, sink) = recorder.into_profile();
     profile.metadata.duration = duration;
-    let written = write(options, &profile, &output).map_err(|error| output.failure(&error));
-    if written.is_ok() {
+    profile.metadata.overhead = Some(overhead(&costs, &stops));
+    profile.missed = missed;
+    let written = match sink {
+        None => write(options, &profile, &output).map(|()| (1, 0)),
+        Some(sink) => sink.and_then(|sink| sink.finish(&profile)),
+    };
+    let written = written.map_err(|error| match format.is_written_as_taken() {
+        true => Failure::recording(&output.path().display().to_string(), &error),
+        false => output.failure(&error),
+    });
+    if let Ok((files, dropped)) = &written {
         messages.say(format_args!(
             "Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
-            options.format.content(),
+            format.content(),
             output.path().display()
         ));
-        if let Some(hint) = options.format.how_to_open() {
+        if let Some(hint) = format.how_to_open() {
             messages.say(hint);
+        }
+        if *files > 1 || *dropped > 0 {
+            let dropped =
+                if *dropped > 0 { format!("; {dropped} older ones made room") } else { String::new() };
+            messages.say(format_args!("It is in {files} files{dropped}"));
         }
         report(format_args!(
             "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",
@@ -156,12 +187,12 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         }
     }
 
-    let written = written.and_then(|()| figures_file.map_or(Ok(()), |file| write_figures(&file, &figures)));
+    let written = written.and_then(|_| figures_file.map_or(Ok(()), |file| write_figures(&file, &figures)));
 
     // The program's own end does not depend on whether the recording could be written.
     let status = launched.as_mut().and_then(|launched| match end {
         End::Exited => launched.collect(&mut signals),
-        End::Elapsed | End::Interrupted => {
+        End::Elapsed | End::Interrupted | End::Full => {
             launched.end(&mut signals);
             None
         }
@@ -202,10 +233,28 @@ fn first_below(root: u32, pausing: Pausing) -> Result<Target, Failure> {
     first.ok_or_else(|| Failure::attaching(root, &rspy_process::ReadError::Gone.into()))
 }
 
+/// Begins the recording, which is written while it goes on.
+fn begin(options: &Record, output: &Output, profile: &Profile) -> std::io::Result<Sink> {
+    let file = output.begin()?.try_clone()?;
+    Sink::new(file, output.path(), options.limits(), profile)
+}
+
+/// What sampling has taken so far.
+fn overhead(costs: &Costs, stops: &StopStats) -> Overhead {
+    let spent = costs.so_far();
+    Overhead {
+        cpu_seconds: spent.cpu.as_secs_f64(),
+        max_rss_bytes: spent.memory.map(|kilobytes| kilobytes * 1024),
+        stops: stops.count,
+        stopped_seconds: stops.total.as_secs_f64(),
+        longest_stop_seconds: stops.max.as_secs_f64(),
+    }
+}
+
 fn open(options: &Record, pid: u32) -> Result<Output, Failure> {
     match &options.output {
         Some(path) => Output::open(path),
-        None => Output::open(&Output::default_path(pid, options.format.extension())),
+        None => Output::open(&Output::default_path(pid, options.format().extension())),
     }
 }
 
@@ -219,6 +268,7 @@ fn announce(options: &Record, messages: &Messages) {
 }
 
 fn metadata(options: &Record, target: &Target) -> Metadata {
+    let own: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     Metadata {
         program: target.process.command_line().join(" "),
         python_version: Some(format!("{}{}", target.attached.version(), target.attached.abi())),
@@ -228,6 +278,9 @@ fn metadata(options: &Record, target: &Target) -> Metadata {
         start: SystemTime::now(),
         duration: Duration::ZERO,
         rspy_version: env!("CARGO_PKG_VERSION").to_owned(),
+        mode: Some(options.mode().name().to_owned()),
+        rspy_command_line: shlex::try_join(own.iter().map(String::as_str)).ok(),
+        overhead: None,
     }
 }
 
@@ -235,15 +288,17 @@ fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Resul
     let choices = Options {
         title: None,
         line_numbers: !options.nolineno,
-        by_function: options.function,
+        by: if options.function { By::Function } else { By::Line },
         full_filenames: options.full_filenames,
         by_process: options.subprocesses,
         by_thread: options.threads,
-        idle: options.modes.mode().includes_idle(),
-        gil: options.modes.mode().is_gil(),
+        idle: options.mode().includes_idle(),
+        gil: options.mode().is_gil(),
+        inverted: false,
+        minimum: 0.0,
     };
     let mut out = BufWriter::new(output.begin()?);
-    match options.format.write(profile, &choices, &mut out) {
+    match options.format().write(profile, &choices, &mut out) {
         Ok(()) => out.flush(),
         Err(FormatError::Write(error)) => Err(error),
         Err(error) => Err(std::io::Error::other(error)),
@@ -282,7 +337,7 @@ fn describe(stops: &StopStats, suspensions: u64) -> String {
 /// Why a recording after so many looks is empty, and what to do. `is_gil_known`: who holds it.
 fn nothing_seen(options: &Record, looks: u64, is_gil_known: bool) -> &'static str {
     let is_filtered = options.thread_choice.filter().is_some() || options.stack_choice.filter().is_some();
-    match options.modes.mode() {
+    match options.mode() {
         _ if looks == 0 => {
             "rspy: No sample was taken in that time.\n      Record for longer, or with a higher --rate."
         }

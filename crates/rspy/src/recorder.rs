@@ -2,7 +2,9 @@
 //! off the one that samples.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use indexmap::IndexMap;
 use rspy_cpython::code::CodeInfo;
@@ -20,10 +22,18 @@ use crate::filter::is_importlib;
 use crate::names::ShortNames;
 use crate::queue::News;
 use crate::sampler::{Holder, Known, Taken};
+use crate::sink::{Room, Sink};
 
 /// A profile that is being recorded.
 pub struct Recorder {
     profile: Profile,
+    /// Where samples go that the profile does not keep.
+    sink: Option<Sink>,
+    /// What became of the sink.
+    failure: Option<io::Error>,
+    is_full: bool,
+    is_flush_asked: bool,
+    begun: Instant,
     /// Whether frames that differ in their columns alone are different ones.
     columns: bool,
     /// Whether frames of the import system are left out.
@@ -62,15 +72,46 @@ struct Extended {
 }
 
 impl Recorder {
-    /// A recording into `profile`.
-    pub fn new(profile: Profile, columns: bool, hides_importlib: bool) -> Recorder {
-        Recorder { profile, columns, hides_importlib, subjects: Vec::new(), samples: 0, cut: 0 }
+    /// A recording into `profile`, or, with a `sink`, into that: the profile then holds what samples refer to.
+    pub fn new(profile: Profile, sink: Option<Sink>, columns: bool, hides_importlib: bool) -> Recorder {
+        Recorder {
+            profile,
+            sink,
+            failure: None,
+            is_full: false,
+            is_flush_asked: false,
+            begun: Instant::now(),
+            columns,
+            hides_importlib,
+            subjects: Vec::new(),
+            samples: 0,
+            cut: 0,
+        }
+    }
+
+    /// Writes what has waited for it. Answers whether there can be more.
+    pub fn flush(&mut self) -> bool {
+        let at_once = std::mem::take(&mut self.is_flush_asked);
+        if let Some(sink) = &mut self.sink
+            && !self.is_full
+            && self.failure.is_none()
+        {
+            match sink.flush(&self.profile, self.begun.elapsed(), at_once) {
+                Ok(room) => self.is_full = room == Room::None,
+                Err(error) => self.failure = Some(error),
+            }
+        }
+        !self.is_full && self.failure.is_none()
     }
 
     /// Takes note of what samples of process number `subject` will refer to.
     pub fn learn(&mut self, subject: u32, news: News) {
         if let News::Process { process, parent } = news {
             self.begin(process, parent);
+            return;
+        }
+        if let News::Flush = news {
+            self.is_flush_asked = true;
             return;
         }
         if let News::Lost(reason, count) = news {
@@ -87,7 +128,7 @@ impl Recorder {
         let Recorder { profile, subjects, columns, hides_importlib, .. } = self;
         let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
-            News::Process { .. } | News::Lost(..) | News::Below(_) => {}
+            News::Process { .. } | News::Lost(..) | News::Below(_) | News::Flush => {}
             News::Threads(all) => subject.count(&all),
             News::Counted(counted) => subject.counted = counted,
             News::Thread { os_id, python_id } => subject.meet(profile, os_id, python_id),
@@ -126,7 +167,7 @@ impl Recorder {
         let weight = u64::from(taken.weight);
         self.samples += weight;
         self.cut += if taken.known == Known::Cut { weight } else { 0 };
-        self.profile.add(Sample {
+        let sample = Sample {
             at: taken.at,
             thread,
             stack,
@@ -138,9 +179,17 @@ impl Recorder {
                     None => Activity::Unknown,
                 },
                 owns_gil: taken.owns_gil,
-                ..ThreadState::default()
+                waits_for_gil: taken.waits_for_gil,
+                collects: taken.collects,
             },
-        });
+        };
+        match &mut self.sink {
+            None => self.profile.add(sample),
+            Some(sink) if self.failure.is_none() => {
+                self.failure = sink.add(sample, &self.profile).err();
+            }
+            Some(_) => {}
+        }
     }
 
     /// Samples so far.
@@ -158,9 +207,11 @@ impl Recorder {
         self.profile.lost.total()
     }
 
-    /// The profile as it is, and the figures of its processes and threads.
-    pub fn into_profile(self) -> (Profile, Figures) {
-        let Recorder { profile, subjects, .. } = self;
+    /// The profile as it is, and the figures of its processes and threads; and where its samples went, unless it
+    /// has them itself.
+    pub fn into_profile(self) -> (Profile, Figures, Option<io::Result<Sink>>) {
+        let Recorder { profile, subjects, sink, failure, .. } = self;
+        let sink = sink.map(|sink| failure.map_or(Ok(sink), Err));
         let text = |id| profile.strings[id].to_owned();
         let processes = subjects.iter().map(|subject| {
             let threads = subject.figures.iter().map(|(id, (counted, samples))| {
@@ -174,7 +225,7 @@ impl Recorder {
             ProcessFigures::new((process.pid, parent), command_line, &subject.counted, threads.collect())
         });
         let figures = Figures { processes: processes.collect() };
-        (profile, figures)
+        (profile, figures, sink)
     }
 
     fn begin(&mut self, process: Process, parent: Option<u32>) {

@@ -23,7 +23,7 @@ use rspy_process::threads::RunState;
 use rspy_process::{Batch, Memory, Process, ReadError};
 
 use crate::budget::Budget;
-use crate::figures::Counted;
+use crate::figures::{Counted, Doing};
 use crate::filter::{Match, StackFilter, ThreadFilter};
 use crate::preempted::Usual;
 use crate::roster::{Member, Met, Roster};
@@ -79,6 +79,10 @@ pub struct Taken {
     pub active: Option<bool>,
     /// Holds the GIL of its interpreter; `None` where that was not asked for or is not known.
     pub owns_gil: Option<bool>,
+    /// Waits for the GIL; `None` as in `owns_gil`.
+    pub waits_for_gil: Option<bool>,
+    /// Collects garbage; `None` as in `owns_gil`.
+    pub collects: Option<bool>,
     /// It collects garbage, which is to be shown.
     pub is_collecting: bool,
     /// For whom it waits, if that is to be shown.
@@ -127,6 +131,8 @@ pub struct Wanted {
     pub only: Only,
     /// Whether what collects garbage is marked.
     pub gc: bool,
+    /// Whether each sample says what its thread does: samples that differ in it are kept apart.
+    pub states: bool,
     /// Whether methods have the names of their classes, where code does not know them.
     pub class_names: bool,
     /// Whether threads may be stopped.
@@ -525,12 +531,12 @@ impl Sampler {
             }
             let member = &self.roster.members[index];
             let owns_gil = match self.gil {
-                // Samples that differ in it are kept apart: only where it matters.
-                GilState::Held { .. } if self.wanted.only == Only::GilHolders => {
+                GilState::Held { .. } if self.wanted.only == Only::GilHolders || self.wanted.states => {
                     Some(self.gil.holds(&member.watch.state))
                 }
                 _ => None,
             };
+            let doing = if self.wanted.states { member.doing } else { Doing::default() };
             let is_kept = |stacks: &mut StackFilter| stacks.keeps(sampled.stack, &self.unwinder);
             if !member.is_wanted.is_yes() || !self.stacks.as_mut().is_none_or(is_kept) {
                 continue;
@@ -558,6 +564,8 @@ impl Sampler {
                 stood,
                 active: member.run_state.map(|state| state == RunState::Running),
                 owns_gil,
+                waits_for_gil: doing.waits_for_gil,
+                collects: doing.collects,
                 is_collecting,
                 waits_for,
                 weight: member.weight,

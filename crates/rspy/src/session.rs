@@ -35,6 +35,8 @@ pub enum End {
     Exited,
     /// Somebody had it end.
     Interrupted,
+    /// The recording takes no more: there is no room, or it cannot be written.
+    Full,
 }
 
 /// How to sample.
@@ -207,12 +209,17 @@ pub fn sample(
                     pacer.forget_exit();
                 }
                 Woken::Exited => break 'samples End::Exited,
-                Woken::Signalled if serve(signals, launched) => break 'samples End::Interrupted,
+                Woken::Signalled if serve(signals, launched, || queue.flush()) => {
+                    break 'samples End::Interrupted;
+                }
                 Woken::Signalled => {}
             }
         }
         if limit.is_some_and(|limit| limit <= tick.due) {
             break End::Elapsed;
+        }
+        if queue.is_full() {
+            break End::Full;
         }
         missed += tick.missed;
         if plan.wanted.pausing == Pausing::Always && family.serve_late() {

@@ -14,7 +14,7 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::failure::Failure;
 
 /// What a recording of a process that runs on without rspy minds.
-const ATTACHED: &[i32] = &[SIGINT, SIGTERM, SIGHUP, SIGTSTP];
+const ATTACHED: &[i32] = &[SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP];
 
 /// With a program of rspy's own, everything that a user sends to it by rspy's id.
 const LAUNCHED: &[i32] = &[SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT];
@@ -26,6 +26,8 @@ pub enum Received {
     Interrupt,
     /// Send it on to the program.
     PassOn(i32),
+    /// Write what was recorded so far.
+    Flush,
     /// Control-Z: [`suspend`] rspy. The program has got the signal by itself.
     Suspend,
 }
@@ -87,8 +89,10 @@ fn understand(signal: i32, code: i32, has_program: bool) -> Vec<Received> {
         SIGINT => vec![Received::Interrupt],
         SIGTSTP if has_program && !by_terminal => vec![Received::PassOn(SIGTSTP), Received::Suspend],
         SIGTSTP => vec![Received::Suspend],
+        SIGUSR1 if !has_program => vec![Received::Flush],
         _ if !has_program => vec![Received::Interrupt],
         _ if by_terminal => Vec::new(),
+        SIGUSR1 => vec![Received::PassOn(signal), Received::Flush],
         _ => vec![Received::PassOn(signal)],
     }
 }

@@ -65,6 +65,7 @@ fn come_to_rest(interpreter: &Interpreter, way: Way) -> Result<String, String> {
         which: way.which,
         only,
         gc: true,
+        states: false,
         class_names: false,
         pausing: way.pausing,
         threads: None,

@@ -12,7 +12,6 @@
 //!   into a recursion and what it does at its end;
 //! - a profile without samples gives a picture that says so, and why.
 
-mod caption;
 mod empty;
 mod palette;
 
@@ -23,6 +22,7 @@ use inferno::flamegraph::color::BackgroundColor;
 use inferno::flamegraph::{self, Direction, TextTruncateDirection};
 
 use super::{Format, FormatError};
+use crate::caption;
 use crate::fold::Totals;
 use crate::options::Options;
 use crate::profile::Profile;
@@ -71,6 +71,7 @@ impl Format for Flamegraph {
         if tree.total() == 0 {
             return Ok(empty::write(&title, &subtitle, options, &totals, writer)?);
         }
+        tree.prune_by(options);
         tree.prune(tree.total().div_ceil(NARROWEST), NARROW);
         draw(profile, &tree, title, subtitle, writer)
     }

@@ -7,14 +7,18 @@
 mod chrometrace;
 mod flamegraph;
 mod raw;
+mod recording;
 mod speedscope;
+mod table;
 
 use std::io;
 
 pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
 pub use raw::Raw;
+pub use recording::Recording;
 pub use speedscope::Speedscope;
+pub use table::Table;
 
 use crate::options::Options;
 use crate::profile::Profile;
@@ -38,8 +42,19 @@ pub trait Format: Sync {
         None
     }
 
+    /// Whether it is text to be read on a terminal.
+    fn is_for_terminals(&self) -> bool {
+        false
+    }
+
     /// Whether it shows when samples were taken, so that a profile has to keep each.
     fn needs_timeline(&self) -> bool {
+        false
+    }
+
+    /// Whether it is written while samples are taken, by a [`Writer`](crate::recording::Writer), so that a profile
+    /// need keep none of them.
+    fn is_written_as_taken(&self) -> bool {
         false
     }
 
@@ -57,7 +72,7 @@ pub trait Format: Sync {
 }
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] = &[&Flamegraph, &Raw, &Speedscope, &Chrometrace];
+pub static FORMATS: &[&dyn Format] = &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Table, &Recording];
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {

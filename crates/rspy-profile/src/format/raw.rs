@@ -38,6 +38,10 @@ impl Format for Raw {
         "raw flamegraph data"
     }
 
+    fn is_for_terminals(&self) -> bool {
+        true
+    }
+
     fn how_to_open(&self) -> Option<&'static str> {
         Some(
             "You can use the flamegraph.pl script from https://github.com/brendangregg/flamegraph to generate a SVG",
@@ -51,7 +55,9 @@ impl Format for Raw {
         writer: &mut dyn io::Write,
     ) -> Result<(), FormatError> {
         let mut writer = BufWriter::new(writer);
-        Tree::new(profile, options, None).visit(|stack, weight| writeln!(writer, "{stack} {weight}"))?;
+        let mut tree = Tree::new(profile, options, None);
+        tree.prune_by(options);
+        tree.visit(|stack, weight| writeln!(writer, "{stack} {weight}"))?;
         writer.flush()?;
         Ok(())
     }

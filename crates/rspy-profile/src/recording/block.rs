@@ -68,11 +68,7 @@ pub(super) struct Unpacker {
 
 impl Unpacker {
     pub(super) fn new() -> io::Result<Unpacker> {
-        Ok(Unpacker {
-            zstd: zstd::bulk::Decompressor::new()?,
-            compressed: Vec::new(),
-            sections: Vec::new(),
-        })
+        Ok(Unpacker { zstd: zstd::bulk::Decompressor::new()?, compressed: Vec::new(), sections: Vec::new() })
     }
 
     /// Reads the next block of `file` into `sections`.

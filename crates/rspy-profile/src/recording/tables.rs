@@ -291,9 +291,11 @@ fn get<T: Copy>(table: &[T], index: u64) -> Result<T, Malformed> {
 
 /// The same process, if another recording told of it, else a new one.
 fn known_process(profile: &mut Profile, before: usize, process: Process) -> ProcessId {
-    let known = profile.processes.iter().take(before).find(|(_, known)| {
-        (known.pid, known.command_line) == (process.pid, process.command_line)
-    });
+    let known = profile
+        .processes
+        .iter()
+        .take(before)
+        .find(|(_, known)| (known.pid, known.command_line) == (process.pid, process.command_line));
     match known.map(|(id, _)| id) {
         Some(id) => id,
         None => profile.processes.add(process),

@@ -87,6 +87,12 @@ pub enum Mode {
 }
 
 impl Modes {
+    /// What they come to; `default` if none is given.
+    pub fn mode_or(&self, default: Mode) -> Mode {
+        let is_given = self.gil_wait || self.gil || self.idle || self.mode.is_some();
+        if is_given { self.mode() } else { default }
+    }
+
     /// What they come to.
     pub fn mode(&self) -> Mode {
         if self.gil_wait {

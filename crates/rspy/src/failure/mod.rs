@@ -11,6 +11,7 @@ mod output;
 mod panic;
 mod permission;
 mod proc_status;
+mod recordings;
 mod stops;
 mod surroundings;
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Failure {
 
 /// What the system says of it, as the middle of a sentence: without the number that
 /// Rust puts behind.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::StorageFull => "no space is left there".to_owned(),
         ErrorKind::QuotaExceeded => "your quota there is used up".to_owned(),

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
-use super::caption;
 use super::palette::BACKGROUND;
+use crate::caption;
 use crate::fold::Totals;
 use crate::options::Options;
 

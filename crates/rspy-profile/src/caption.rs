@@ -1,4 +1,4 @@
-//! What stands above the picture: what it is of, and how much it is based on.
+//! What stands above a picture or a table: what it is of, and how much it is based on.
 
 use crate::fold::Totals;
 use crate::label;
@@ -9,7 +9,7 @@ use crate::profile::Profile;
 const PROGRAM_LENGTH: usize = 48;
 
 /// `python app.py · Python 3.13.0 · pid 8306`, or the title asked for.
-pub(super) fn title(profile: &Profile, options: &Options) -> String {
+pub(crate) fn title(profile: &Profile, options: &Options) -> String {
     if let Some(title) = &options.title {
         return label::printable(title);
     }
@@ -26,7 +26,7 @@ pub(super) fn title(profile: &Profile, options: &Options) -> String {
 }
 
 /// `1,234 samples at 100 Hz over 12.3 s · 0 lost · 3 cut · 56 idle left out`.
-pub(super) fn subtitle(profile: &Profile, options: &Options, totals: &Totals) -> String {
+pub(crate) fn subtitle(profile: &Profile, options: &Options, totals: &Totals) -> String {
     let metadata = &profile.metadata;
     let mut text = format!(
         "{} at {} over {:.1} s · {} lost · {} cut",
@@ -49,7 +49,7 @@ fn rate(rate: f64) -> String {
 }
 
 /// `1 sample`, `1,234 samples`.
-pub(super) fn samples(count: u64) -> String {
+pub(crate) fn samples(count: u64) -> String {
     format!("{} {}", grouped(count), if count == 1 { "sample" } else { "samples" })
 }
 

@@ -1,0 +1,116 @@
+//! The options of `rspy report`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use glob::Pattern;
+use rspy_profile::Format;
+
+use super::choice::{Modes, StackChoice, ThreadChoice};
+use super::{format_parser, path, pid};
+
+const FILTERS: &str = "Filters";
+
+/// Options of `rspy report`.
+#[derive(Args)]
+pub struct Report {
+    /// Recordings (`rspy record -o app.rspy`); several are added up
+    #[arg(value_name = "FILE", required = true, value_parser = path())]
+    pub files: Vec<PathBuf>,
+
+    /// What to write [default: what the extension of -o says; else table]
+    #[arg(short, long, value_name = "FORMAT", ignore_case = true, value_parser = format_parser())]
+    pub format: Option<&'static dyn Format>,
+
+    /// File to write to [default: the standard output; on a terminal, for what is no text, FILE with the format's
+    /// extension]
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
+    pub output: Option<PathBuf>,
+
+    /// What is added up: lines, functions, files; or show each thread, or each process, on its own
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "line", hide_possible_values = false)]
+    pub by: Grouping,
+
+    /// Add up by function instead of by line, as --by function
+    #[arg(short = 'F', long)]
+    pub function: bool,
+
+    /// Show each thread on its own, as --by thread
+    #[arg(short, long)]
+    pub threads: bool,
+
+    /// Do not show line numbers
+    #[arg(long)]
+    pub nolineno: bool,
+
+    /// Show whole paths instead of paths within their package
+    #[arg(long)]
+    pub full_filenames: bool,
+
+    /// Begin stacks with what was executed, and show who called it
+    #[arg(long)]
+    pub invert: bool,
+
+    /// Gather what is less than this share of all samples
+    #[arg(long, value_name = "PERCENT", value_parser = super::share)]
+    pub min: Option<f64>,
+
+    /// The title of a picture
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+
+    /// Show no progress
+    #[arg(long, hide = true)]
+    pub hideprogress: bool,
+
+    /// Samples of which states
+    #[command(flatten)]
+    pub modes: Modes,
+
+    /// Only samples from this time on, since the recording began: 90, 90s, 1.5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = FILTERS)]
+    pub from: Option<Duration>,
+
+    /// Only samples before this time
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = FILTERS)]
+    pub to: Option<Duration>,
+
+    /// Only this process. Can be given again: for more processes
+    #[arg(long, value_name = "PID", value_parser = pid, help_heading = FILTERS)]
+    pub process: Vec<u32>,
+
+    /// Only samples with a frame of this function (* and ? stand for any text, any character), as
+    /// 'Session.*'. Can be given again: one of them is enough
+    #[arg(long = "with", value_name = "FUNCTION", help_heading = FILTERS)]
+    pub with: Vec<Pattern>,
+
+    /// Which threads
+    #[command(flatten)]
+    pub thread_choice: ThreadChoice,
+
+    /// Which code
+    #[command(flatten)]
+    pub stack_choice: StackChoice,
+}
+
+/// What is added up.
+#[derive(ValueEnum, Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// Each line
+    Line,
+    /// Each function
+    Function,
+    /// Each file
+    Module,
+    /// Each line, in each thread
+    Thread,
+    /// Each line, in each process
+    Process,
+}
+
+/// A time since the beginning.
+fn time(text: &str) -> Result<Duration, String> {
+    let plain = || text.parse().ok().and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+    crate::sink::parse_time(text).or_else(plain).ok_or_else(|| "give a time: 90, 90s, 1.5m, 1h".to_owned())
+}

@@ -1,0 +1,99 @@
+//! From files to one profile.
+
+use std::fs::File;
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use rspy_profile::recording::{Ending, Reader};
+use rspy_profile::{Format, Frame, FrameKind, Metadata, Profile, Sample};
+
+use super::choice::choose;
+use crate::cli::{Mode, Report};
+use crate::failure::Failure;
+use crate::progress::{conversion, report as say};
+
+/// What is asked for of all files, as one profile.
+pub fn load(options: &Report, format: &dyn Format) -> Result<Profile, Failure> {
+    let mut recordings = Vec::new();
+    let mut size = 0;
+    for path in &options.files {
+        let file = File::open(path).map_err(|error| Failure::opening_recording(path, &error))?;
+        size += file.metadata().map_or(0, |metadata| metadata.len());
+        let reader = Reader::new(file).map_err(|error| Failure::reading(path, &error))?;
+        recordings.push((path.as_path(), reader));
+    }
+    let metadata = all_of(recordings.iter().map(|(_, reader)| reader.metadata()));
+    let mut profile = Profile::for_format(metadata, format);
+    let bar = conversion(size, options.hideprogress);
+    for (path, mut reader) in recordings {
+        let is_whole = add(options, &mut profile, path, &mut reader, &bar)?;
+        if !is_whole {
+            bar.suspend(|| say(unfinished(path)));
+        }
+        let end = reader.metadata().start + reader.metadata().duration;
+        let duration = end.duration_since(profile.metadata.start).unwrap_or_default();
+        profile.metadata.duration = profile.metadata.duration.max(duration);
+        profile.metadata.overhead = reader.metadata().overhead.or(profile.metadata.overhead);
+    }
+    bar.finish_and_clear();
+    choose(options, &mut profile)?;
+    Ok(profile)
+}
+
+/// Adds what is in one file. Answers whether it is whole.
+fn add(
+    options: &Report,
+    profile: &mut Profile,
+    path: &Path,
+    reader: &mut Reader<File>,
+    bar: &ProgressBar,
+) -> Result<bool, Failure> {
+    let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let from = options.from.map_or(0, nanoseconds);
+    let to = options.to.map_or(u64::MAX, nanoseconds);
+    let marks_gc = options.modes.gc;
+    let take = |profile: &mut Profile, mut sample: Sample| {
+        if sample.at < from || sample.at >= to {
+            return;
+        }
+        if marks_gc && sample.state.collects == Some(true) {
+            let frame = profile.frames.intern(Frame::unknown(FrameKind::Collecting));
+            sample.stack = profile.stacks.intern(sample.stack, frame);
+        }
+        profile.add(sample);
+    };
+    let before = bar.position();
+    let ending = reader
+        .read_into(profile, take, |bytes| bar.set_position(before + bytes))
+        .map_err(|error| Failure::reading(path, &error))?;
+    Ok(ending == Ending::Whole)
+}
+
+fn unfinished(path: &Path) -> String {
+    format!(
+        "rspy: {} was not ended by the rspy that wrote it (killed, or no room on the disk);\n      \
+         all up to its last whole block is shown.",
+        path.display()
+    )
+}
+
+/// What several recordings are of together: of the first one, from the earliest beginning on.
+fn all_of<'a>(all: impl Iterator<Item = &'a Metadata> + Clone) -> Metadata {
+    let start = all.clone().map(|metadata| metadata.start).min();
+    let mut first = all.clone().next().cloned().unwrap_or_default();
+    first.start = start.unwrap_or(first.start);
+    if all.clone().any(|other| other.rate != first.rate) {
+        // A tick is not the same time everywhere.
+        first.rate = 0.0;
+    }
+    first.duration = std::time::Duration::ZERO;
+    first.overhead = None;
+    first
+}
+
+/// Samples of which states are shown: those asked for; else those on a CPU, unless what was recorded was
+/// chosen already.
+pub fn mode(options: &Report, profile: &Profile) -> Mode {
+    let is_chosen = profile.metadata.mode.as_deref().is_some_and(|mode| mode != Mode::Wall.name());
+    options.modes.mode_or(if is_chosen { Mode::Wall } else { Mode::Cpu })
+}

@@ -1,0 +1,146 @@
+//! `rspy report`: turns recordings into any format.
+
+mod choice;
+mod load;
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rspy_profile::format::Table;
+use rspy_profile::{By, FORMATS, Format, FormatError, Options, Profile, Totals};
+
+use self::load::load;
+use crate::cli::{Grouping, Mode, Report};
+use crate::failure::Failure;
+use crate::progress::{grouped, report as say};
+
+/// Reads what was recorded and writes what is asked for.
+pub fn report(options: &Report) -> Result<ExitCode, Failure> {
+    let format = format_of(options);
+    let profile = load(options, format)?;
+    let shown = shown(options, &profile);
+    let output = output_of(options, format);
+    match &output {
+        Some(path) => {
+            check_output(options, path)?;
+            let file = File::create(path).map_err(|error| Failure::opening(path, &error))?;
+            write(format, &profile, &shown, file)
+                .map_err(|error| Failure::writing_report(&path.display().to_string(), &error))?;
+            let totals = Totals::new(&profile, &shown);
+            println!(
+                "Wrote {} to '{}'. Samples: {} Errors: {}",
+                format.content(),
+                path.display(),
+                totals.samples,
+                totals.lost
+            );
+            if let Some(hint) = format.how_to_open() {
+                println!("{hint}");
+            }
+        }
+        None => {
+            write(format, &profile, &shown, io::stdout()).map_err(|error| Failure::printing(&error))?;
+        }
+    }
+    let totals = Totals::new(&profile, &shown);
+    if totals.samples == 0 && totals.lost == 0 {
+        say(nothing_shown(&totals));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is asked for, else what the name of the output says, else a table.
+fn format_of(options: &Report) -> &'static dyn Format {
+    let extension = options.output.as_ref().and_then(|path| path.extension()).and_then(|text| text.to_str());
+    let of_extension = || FORMATS.iter().copied().filter(|format| Some(format.extension()) == extension);
+    match options.format {
+        Some(format) => format,
+        None if of_extension().count() == 1 => of_extension().next().unwrap_or(&Table),
+        None => &Table,
+    }
+}
+
+/// The file that is written; none for the standard output.
+fn output_of(options: &Report, format: &dyn Format) -> Option<PathBuf> {
+    if let Some(path) = &options.output {
+        return (path != Path::new("-")).then(|| path.clone());
+    }
+    if format.is_for_terminals() || !io::stdout().is_terminal() {
+        return None;
+    }
+    let first = options.files.first()?;
+    Some(Path::new(first.file_name()?).with_extension(format.extension()))
+}
+
+/// A recording is not written over by what is made of it.
+fn check_output(options: &Report, output: &Path) -> Result<(), Failure> {
+    let identity = |path: &Path| path.canonicalize().ok();
+    let own = identity(output);
+    match own.is_some() && options.files.iter().any(|file| identity(file) == own) {
+        true => Err(Failure::new(
+            format!("{} is one of the recordings that are read.", output.display()),
+            "Choose another file with -o FILE.",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// How the profile is shown.
+fn shown(options: &Report, profile: &Profile) -> Options {
+    let mode = load::mode(options, profile);
+    let by = match options.by {
+        _ if options.function => By::Function,
+        Grouping::Line | Grouping::Thread | Grouping::Process => By::Line,
+        Grouping::Function => By::Function,
+        Grouping::Module => By::Module,
+    };
+    Options {
+        title: options.title.clone(),
+        line_numbers: !options.nolineno,
+        by,
+        full_filenames: options.full_filenames,
+        by_process: options.by == Grouping::Process || profile.processes.len() > 1,
+        by_thread: options.threads || options.by == Grouping::Thread,
+        idle: mode.includes_idle(),
+        gil: mode.is_gil(),
+        inverted: options.invert,
+        minimum: options.min.unwrap_or_default(),
+    }
+}
+
+fn write(format: &dyn Format, profile: &Profile, shown: &Options, file: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 17, file);
+    match format.write(profile, shown, &mut out) {
+        Ok(()) => out.flush(),
+        Err(FormatError::Write(error)) => Err(error),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// Why nothing is shown.
+fn nothing_shown(totals: &Totals) -> String {
+    match totals.left_out {
+        0 => "rspy: There is no sample of what was asked for in it.\n      \
+              To see all of it, leave the filters out and add -i."
+            .to_owned(),
+        idle => format!(
+            "rspy: No thread ran at any sample: {} were of idle threads.\n      To see where they wait, add -i.",
+            grouped(idle)
+        ),
+    }
+}
+
+impl Mode {
+    /// The name of it in a recording.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Wall => "wall",
+            Mode::Cpu => "cpu",
+            Mode::Gil { .. } => "gil",
+            Mode::Exception => "exception",
+            Mode::GilWait => "gil-wait",
+        }
+    }
+}
