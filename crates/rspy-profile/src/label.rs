@@ -45,7 +45,7 @@ pub(crate) fn frame(profile: &Profile, frame: &Frame, options: &Options) -> Stri
 pub(crate) fn module(profile: &Profile, frame: &Frame, options: &Options) -> String {
     let file = if options.full_filenames { frame.file } else { frame.short_file };
     let label = folded(&profile.strings[file]);
-    if label.is_empty() { UNNAMED.into() } else { without_count(label) }
+    if label.is_empty() { UNNAMED.into() } else { without_count(without_comment(label)) }
 }
 
 /// The label of samples that were lost.
@@ -83,9 +83,7 @@ fn function(profile: &Profile, frame: &Frame, options: &Options) -> String {
     if label.is_empty() {
         label = UNNAMED.into();
     }
-    if label == "#" || label.starts_with("# ") {
-        label.replace_range(..1, FULL_WIDTH_NUMBER_SIGN);
-    }
+    label = without_comment(label);
     let file = if options.full_filenames { frame.file } else { frame.short_file };
     let file = folded(&profile.strings[file]);
     let is_function = options.by == By::Function;
@@ -105,6 +103,14 @@ fn function(profile: &Profile, frame: &Frame, options: &Options) -> String {
 fn folded(text: &str) -> String {
     let text: String = text.chars().map(printable_character).collect();
     text.trim().replace(';', ":")
+}
+
+/// `label` so that it is not taken for a comment.
+fn without_comment(mut label: String) -> String {
+    if label == "#" || label.starts_with("# ") {
+        label.replace_range(..1, FULL_WIDTH_NUMBER_SIGN);
+    }
+    label
 }
 
 /// `label` so that its last word is not taken for a count.

@@ -152,7 +152,7 @@ proptest! {
             reversed.profile.add(Sample { thread, stack, ..*sample });
         }
         reversed.profile.lost = profile.lost.clone();
-        for format in FORMATS {
+        for format in FORMATS.iter().filter(|format| !format.is_written_as_taken()) {
             prop_assert_eq!(bytes(*format, &profile, &options), bytes(*format, &reversed.profile, &options));
         }
     }
@@ -205,7 +205,7 @@ proptest! {
     #[test]
     fn a_recording_gives_every_format_what_the_profile_does(recorder in recorder(), options in options()) {
         let read = recording::read(&recording::of(&recorder));
-        for format in FORMATS {
+        for format in FORMATS.iter().filter(|format| !format.is_written_as_taken()) {
             prop_assert_eq!(bytes(*format, &read, &options), bytes(*format, &recorder.profile, &options));
         }
     }

@@ -7,7 +7,7 @@ use std::io;
 use fixture::{Recorder, recording, shop, written};
 use proptest::prelude::*;
 use rspy_profile::format::Raw;
-use rspy_profile::recording::{Ending, MAGIC, Reader, RecordingError, Writer, is_recording};
+use rspy_profile::recording::{Ending, MAGIC, Reader, RecordingError, Sums, Writer, is_recording};
 use rspy_profile::{
     Activity, LostReason, Metadata, Options, Overhead, Profile, Sample, StackId, ThreadState, Totals,
 };
@@ -301,4 +301,28 @@ fn the_shop_is_what_it_was() {
     let samples: Vec<Sample> = profile.samples().iter().map(|run| run.sample).collect();
     let read = recording::read(&recording::of_samples(&profile, &samples));
     assert_eq!(written(&Raw, &read, &all()), written(&Raw, &profile, &all()));
+}
+
+#[test]
+fn sums_are_what_was_added() {
+    let (recorder, _) = small();
+    let last = recorder.taken.last().expect("a sample");
+    let mut summed = recorder.profile.clone();
+    summed.retain(|_, _| false);
+    let mut sums = Sums::default();
+    let huge = Sample { weight: u64::MAX - 1, ..*last };
+    for sample in recorder.taken.iter().chain([&huge, &huge]) {
+        sums.add(*sample, &mut summed);
+    }
+    sums.hand_over(&mut summed);
+    let mut added = recorder.profile.clone();
+    added.add(huge);
+    added.add(huge);
+    assert_eq!(Totals::new(&summed, &all()), Totals::new(&added, &all()));
+    let mut small = recorder.profile.clone();
+    small.retain(|_, _| false);
+    let mut sums = Sums::default();
+    recorder.taken.iter().for_each(|sample| sums.add(*sample, &mut small));
+    sums.hand_over(&mut small);
+    assert_eq!(written(&Raw, &small, &all()), written(&Raw, &recorder.profile, &all()));
 }

@@ -113,7 +113,8 @@ fn rows(profile: &Profile, options: &Options) -> Vec<Row> {
     let mut of_frames: Vec<Option<usize>> = vec![None; profile.frames.len()];
     // Which stack has counted for a row last: a recursion counts once.
     let mut counted: Vec<usize> = Vec::new();
-    for (number, folded) in fold(profile, options).into_iter().enumerate() {
+    for (number, folded) in fold(profile, options).into_iter().filter(|folded| folded.weight > 0).enumerate()
+    {
         let mut is_leaf = true;
         let mut add = |row: usize, rows: &mut Vec<Row>| {
             counted.resize(rows.len(), usize::MAX);
@@ -143,7 +144,7 @@ fn rows(profile: &Profile, options: &Options) -> Vec<Row> {
             add(row, &mut rows);
         }
     }
-    for (reason, weight) in profile.lost.iter() {
+    for (reason, weight) in profile.lost.iter().filter(|(_, weight)| *weight > 0) {
         let row = row_of(label::lost(reason), &mut rows);
         rows[row].own += weight;
         rows[row].total += weight;

@@ -23,12 +23,14 @@ mod error;
 mod reader;
 mod samples;
 mod section;
+mod sums;
 mod tables;
 mod varint;
 mod writer;
 
 pub use error::RecordingError;
 pub use reader::{Ending, Reader};
+pub use sums::Sums;
 pub use writer::Writer;
 
 /// What a recording begins with: no text, and broken by whoever takes it for one.

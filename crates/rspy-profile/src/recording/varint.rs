@@ -57,12 +57,21 @@ impl<'a> Bytes<'a> {
 
     #[inline]
     pub(super) fn number(&mut self) -> Result<u64, Malformed> {
-        // Most are small.
+        // Most are of one byte, nearly all of eight at most.
         if let Some((first, rest)) = self.rest.split_first()
             && *first < 0x80
         {
             self.rest = rest;
             return Ok(u64::from(*first));
+        }
+        if let Some(word) = self.rest.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                let length = ends.trailing_zeros() / 8 + 1;
+                self.rest = &self.rest[length as usize..];
+                return Ok(value_of(word & (u64::MAX >> (64 - 8 * length))));
+            }
         }
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -100,6 +109,15 @@ impl<'a> Bytes<'a> {
         let length = self.number()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Malformed::NotText)
     }
+}
+
+/// The number whose groups of seven bits stand in the bytes of `word`.
+fn value_of(word: u64) -> u64 {
+    let word = word & 0x7f7f_7f7f_7f7f_7f7f;
+    // Two bytes become one group of 14 bits, two of these one of 28, two of these one of 56.
+    let word = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = (word & 0x0000_3fff_0000_3fff) | (word & 0x3fff_0000_3fff_0000) >> 2;
+    (word & 0x0fff_ffff) | (word & 0x0fff_ffff_0000_0000) >> 4
 }
 
 #[cfg(test)]

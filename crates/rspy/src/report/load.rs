@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use rspy_profile::recording::{Ending, Reader};
+use rspy_profile::recording::{Ending, Reader, Sums};
 use rspy_profile::{Format, Frame, FrameKind, Metadata, Profile, Sample};
 
 use super::choice::choose;
@@ -24,9 +24,10 @@ pub fn load(options: &Report, format: &dyn Format) -> Result<Profile, Failure> {
     }
     let metadata = all_of(recordings.iter().map(|(_, reader)| reader.metadata()));
     let mut profile = Profile::for_format(metadata, format);
+    let mut sums = (!format.needs_timeline()).then(Sums::default);
     let bar = conversion(size, options.hideprogress);
     for (path, mut reader) in recordings {
-        let is_whole = add(options, &mut profile, path, &mut reader, &bar)?;
+        let is_whole = add(options, (&mut profile, &mut sums), path, &mut reader, &bar)?;
         if !is_whole {
             bar.suspend(|| say(unfinished(path)));
         }
@@ -36,6 +37,9 @@ pub fn load(options: &Report, format: &dyn Format) -> Result<Profile, Failure> {
         profile.metadata.overhead = reader.metadata().overhead.or(profile.metadata.overhead);
     }
     bar.finish_and_clear();
+    if let Some(sums) = sums {
+        sums.hand_over(&mut profile);
+    }
     choose(options, &mut profile)?;
     Ok(profile)
 }
@@ -43,7 +47,7 @@ pub fn load(options: &Report, format: &dyn Format) -> Result<Profile, Failure> {
 /// Adds what is in one file. Answers whether it is whole.
 fn add(
     options: &Report,
-    profile: &mut Profile,
+    (profile, sums): (&mut Profile, &mut Option<Sums>),
     path: &Path,
     reader: &mut Reader<File>,
     bar: &ProgressBar,
@@ -60,7 +64,10 @@ fn add(
             let frame = profile.frames.intern(Frame::unknown(FrameKind::Collecting));
             sample.stack = profile.stacks.intern(sample.stack, frame);
         }
-        profile.add(sample);
+        match sums {
+            Some(sums) => sums.add(sample, profile),
+            None => profile.add(sample),
+        }
     };
     let before = bar.position();
     let ending = reader
