@@ -109,6 +109,13 @@ fn a_profile_without_a_rate_is_written_in_samples() {
             }
             // Seen every 10 ms, and once after 15: that is a pause.
             "chrometrace" => assert_eq!(text.matches("\"ph\":\"B\"").count(), 2, "{text}"),
+            "table" => {
+                assert!(text.contains("own samples"), "{text}");
+                assert!(
+                    text.ends_with("   100.0           3    100.0           3  one (a.py:1)\n"),
+                    "{text}"
+                );
+            }
             other => panic!("{other} is not covered"),
         }
     }
