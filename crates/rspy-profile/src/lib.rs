@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod caption;
+mod comparison;
 mod fold;
 pub mod format;
 mod frame;
@@ -53,6 +54,7 @@ mod thread;
 mod timeline;
 mod tree;
 
+pub use comparison::{Change, Comparison, SIGNIFICANT, compare};
 pub use fold::{Folded, Totals, fold};
 pub use format::{FORMATS, Format, FormatError};
 pub use frame::{Columns, Frame, FrameId, FrameKind, Frames, LostReason};

@@ -122,6 +122,8 @@ Examples:
   rspy report app.rspy --from 10s --to 20s --threads -o profile.svg
   rspy report app.rspy --mode gil -f speedscope -o gil.json
   rspy report app.rspy app.1.rspy -f raw
+  rspy report after.rspy --diff before.rspy --by function
+  rspy report after.rspy --diff before.rspy -o changes.svg
 
 Exit codes:
   0  the report is written

@@ -12,6 +12,7 @@
 //!   into a recursion and what it does at its end;
 //! - a profile without samples gives a picture that says so, and why.
 
+mod changes;
 mod empty;
 mod palette;
 
@@ -56,6 +57,20 @@ impl Format for Flamegraph {
 
     fn content(&self) -> &'static str {
         "flamegraph data"
+    }
+
+    fn compares(&self) -> bool {
+        true
+    }
+
+    fn write_changes(
+        &self,
+        base: &Profile,
+        profile: &Profile,
+        options: &Options,
+        writer: &mut dyn io::Write,
+    ) -> Result<(), FormatError> {
+        changes::write(base, profile, options, writer)
     }
 
     fn write(

@@ -69,6 +69,26 @@ pub trait Format: Sync {
         options: &Options,
         writer: &mut dyn io::Write,
     ) -> Result<(), FormatError>;
+
+    /// Whether it shows what changed between two profiles.
+    fn compares(&self) -> bool {
+        false
+    }
+
+    /// Writes what changed from `base` to `profile`, both with a time line, as `options` show them.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write); [`FormatError::NoComparison`] if it cannot be shown.
+    fn write_changes(
+        &self,
+        _base: &Profile,
+        _profile: &Profile,
+        _options: &Options,
+        _writer: &mut dyn io::Write,
+    ) -> Result<(), FormatError> {
+        Err(FormatError::NoComparison)
+    }
 }
 
 /// Every format, the default one first.
@@ -86,6 +106,9 @@ pub enum FormatError {
     /// The output could not be written to.
     #[error("cannot write the output: {0}")]
     Write(#[from] io::Error),
+    /// It has no way to show what changed.
+    #[error("this format cannot show what changed")]
+    NoComparison,
 }
 
 impl FormatError {

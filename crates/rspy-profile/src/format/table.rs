@@ -3,6 +3,8 @@
 //!
 //! What is below a thousandth of all samples, or below what the options say, is counted in a last line.
 
+mod changes;
+
 use std::io::{self, BufWriter, Write};
 
 use rustc_hash::FxHashMap;
@@ -40,6 +42,22 @@ impl Format for Table {
 
     fn is_for_terminals(&self) -> bool {
         true
+    }
+
+    fn compares(&self) -> bool {
+        true
+    }
+
+    fn write_changes(
+        &self,
+        base: &Profile,
+        profile: &Profile,
+        options: &Options,
+        writer: &mut dyn io::Write,
+    ) -> Result<(), FormatError> {
+        let mut out = BufWriter::new(writer);
+        changes::write(base, profile, options, &mut out)?;
+        Ok(out.flush()?)
     }
 
     fn write(

@@ -28,6 +28,11 @@ pub struct Report {
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
 
+    /// Show what changed since this recording, as a table or a flame graph: what takes more of the time and what
+    /// less, and how certain that is. Can be given again: these are added up
+    #[arg(long, value_name = "BASE", value_parser = path())]
+    pub diff: Vec<PathBuf>,
+
     /// What is added up: lines, functions, files; or show each thread, or each process, on its own
     #[arg(long, value_enum, value_name = "WHAT", default_value = "line", hide_possible_values = false)]
     pub by: Grouping,

@@ -1,7 +1,7 @@
 //! From files to one profile.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use rspy_profile::recording::{Ending, Reader, Sums};
@@ -12,19 +12,20 @@ use crate::cli::{Mode, Report};
 use crate::failure::Failure;
 use crate::progress::{conversion, report as say};
 
-/// What is asked for of all files, as one profile.
-pub fn load(options: &Report, format: &dyn Format) -> Result<Profile, Failure> {
+/// What is asked for of all `files`, as one profile that `format` can write, or one to be compared.
+pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<Profile, Failure> {
     let mut recordings = Vec::new();
     let mut size = 0;
-    for path in &options.files {
+    for path in files {
         let file = File::open(path).map_err(|error| Failure::opening_recording(path, &error))?;
         size += file.metadata().map_or(0, |metadata| metadata.len());
         let reader = Reader::new(file).map_err(|error| Failure::reading(path, &error))?;
         recordings.push((path.as_path(), reader));
     }
     let metadata = all_of(recordings.iter().map(|(_, reader)| reader.metadata()));
-    let mut profile = Profile::for_format(metadata, format);
-    let mut sums = (!format.needs_timeline()).then(Sums::default);
+    let is_in_time = format.needs_timeline() || !options.diff.is_empty();
+    let mut profile = if is_in_time { Profile::new(metadata) } else { Profile::for_format(metadata, format) };
+    let mut sums = (!is_in_time).then(Sums::default);
     let bar = conversion(size, options.hideprogress);
     for (path, mut reader) in recordings {
         let is_whole = add(options, (&mut profile, &mut sums), path, &mut reader, &bar)?;

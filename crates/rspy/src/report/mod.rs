@@ -19,14 +19,24 @@ use crate::progress::{grouped, report as say};
 /// Reads what was recorded and writes what is asked for.
 pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     let format = format_of(options);
-    let profile = load(options, format)?;
+    if !options.diff.is_empty() && !format.compares() {
+        return Err(Failure::new(
+            format!("The format {} cannot show what changed.", format.name()),
+            "Use -f table or -f flamegraph with --diff.",
+        ));
+    }
+    let base = match options.diff.as_slice() {
+        [] => None,
+        files => Some(load(options, files, format)?),
+    };
+    let profile = load(options, &options.files, format)?;
     let shown = shown(options, &profile);
     let output = output_of(options, format);
     match &output {
         Some(path) => {
             check_output(options, path)?;
             let file = File::create(path).map_err(|error| Failure::opening(path, &error))?;
-            write(format, &profile, &shown, file)
+            write(format, (base.as_ref(), &profile), &shown, file)
                 .map_err(|error| Failure::writing_report(&path.display().to_string(), &error))?;
             let totals = Totals::new(&profile, &shown);
             println!(
@@ -41,7 +51,8 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
             }
         }
         None => {
-            write(format, &profile, &shown, io::stdout()).map_err(|error| Failure::printing(&error))?;
+            write(format, (base.as_ref(), &profile), &shown, io::stdout())
+                .map_err(|error| Failure::printing(&error))?;
         }
     }
     let totals = Totals::new(&profile, &shown);
@@ -78,7 +89,7 @@ fn output_of(options: &Report, format: &dyn Format) -> Option<PathBuf> {
 fn check_output(options: &Report, output: &Path) -> Result<(), Failure> {
     let identity = |path: &Path| path.canonicalize().ok();
     let own = identity(output);
-    match own.is_some() && options.files.iter().any(|file| identity(file) == own) {
+    match own.is_some() && options.files.iter().chain(&options.diff).any(|file| identity(file) == own) {
         true => Err(Failure::new(
             format!("{} is one of the recordings that are read.", output.display()),
             "Choose another file with -o FILE.",
@@ -110,9 +121,19 @@ fn shown(options: &Report, profile: &Profile) -> Options {
     }
 }
 
-fn write(format: &dyn Format, profile: &Profile, shown: &Options, file: impl Write) -> io::Result<()> {
+/// Writes the profile, or what changed in it.
+fn write(
+    format: &dyn Format,
+    (base, profile): (Option<&Profile>, &Profile),
+    shown: &Options,
+    file: impl Write,
+) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 17, file);
-    match format.write(profile, shown, &mut out) {
+    let written = match base {
+        Some(base) => format.write_changes(base, profile, shown, &mut out),
+        None => format.write(profile, shown, &mut out),
+    };
+    match written {
         Ok(()) => out.flush(),
         Err(FormatError::Write(error)) => Err(error),
         Err(error) => Err(io::Error::other(error)),
