@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::fold::fold;
-use crate::frame::FrameId;
+use crate::frame::{FrameId, FrameKind};
 use crate::label;
 use crate::options::Options;
 use crate::profile::Profile;
@@ -59,7 +59,8 @@ pub struct Change {
     pub own: [f64; 2],
     /// The share of the time in which it was on the stack, before and after.
     pub total: [f64; 2],
-    /// How certain it is that the share of its own has changed, 0 to 1; `None` where there is too little to tell.
+    /// How certain it is that the share of its own has changed, 0 to 1; `None` where there is too little to tell,
+    /// and of what is not known, such as `[cut]`.
     pub confidence: Option<f64>,
 }
 
@@ -88,7 +89,9 @@ pub fn compare(base: &Profile, other: &Profile, options: &Options) -> Comparison
             let rows = sides.each_ref().map(|side| side.rows.get(label).unwrap_or(&nothing));
             let share =
                 |weight: fn(&Row) -> u64| [0, 1].map(|at: usize| weight(rows[at]) as f64 / sides[at].ticks);
-            let chance = chance([(rows[0], &sides[0]), (rows[1], &sides[1])]);
+            // How much is not known is a matter of sampling, not of the program.
+            let is_judged = sides.iter().all(|side| !side.unknown.contains(label));
+            let chance = chance([(rows[0], &sides[0]), (rows[1], &sides[1])]).filter(|_| is_judged);
             let own = share(|row| row.own);
             (Change { label: label.clone(), own, total: share(|row| row.total), confidence: None }, chance)
         })
@@ -127,6 +130,8 @@ struct Row {
 /// One of the profiles.
 struct Side {
     rows: FxHashMap<String, Row>,
+    /// Labels of what is not known.
+    unknown: Vec<String>,
     /// How many ticks of a thread the recording has.
     ticks: f64,
     /// How many of them each block has.
@@ -155,11 +160,14 @@ impl Side {
             }
         }
         let rows = labels.known.into_iter().map(|(label, index)| (label, std::mem::take(&mut rows[index])));
+        let is_unknown = |kind| matches!(kind, FrameKind::Cut | FrameKind::Truncated | FrameKind::Lost(_));
+        let frames = profile.frames.iter().filter(|(_, frame)| is_unknown(frame.kind));
+        let unknown = frames.map(|(_, frame)| label::frame(profile, frame, options)).collect();
         let ticks = time.ticks.max(1.0);
         if of_blocks.iter().sum::<f64>() <= 0.0 {
             of_blocks.clear();
         }
-        Side { rows: rows.collect(), ticks, of_blocks }
+        Side { rows: rows.collect(), unknown, ticks, of_blocks }
     }
 
     /// The variance of the share of `row` by chance, and the degrees of freedom it was estimated with.
