@@ -19,7 +19,7 @@ mod palette;
 use std::fmt::Write;
 use std::io;
 
-use inferno::flamegraph::color::BackgroundColor;
+use inferno::flamegraph::color::{BackgroundColor, Color};
 use inferno::flamegraph::{self, Direction, TextTruncateDirection};
 
 use super::{Format, FormatError};
@@ -106,9 +106,19 @@ fn draw(
     let mut picture = flamegraph::Options::default();
     picture.title = title;
     picture.subtitle = Some(subtitle);
+    picture.palette_map = Some(&mut palette);
+    picture_of(picture, &lines, &palette::legend(), writer)
+}
+
+/// The picture of `lines`, with the meanings of its colours below.
+fn picture_of(
+    mut picture: flamegraph::Options,
+    lines: &str,
+    legend: &[(Color, &str)],
+    writer: &mut dyn io::Write,
+) -> Result<(), FormatError> {
     picture.direction = Direction::Inverted;
     picture.text_truncate_direction = TextTruncateDirection::Right;
-    picture.palette_map = Some(&mut palette);
     picture.bgcolors = Some(BackgroundColor::Flat(palette::BACKGROUND));
     // The tree is pruned already, and in an order that keeps common callers together, which
     // sorting its lines as text would not: as a "flame chart" inferno takes the order as it is,
@@ -120,7 +130,7 @@ fn draw(
 
     let body = svg.strip_suffix(b"</svg>").unwrap_or(&svg);
     writer.write_all(body)?;
-    writer.write_all(legend().as_bytes())?;
+    writer.write_all(below(legend).as_bytes())?;
     writer.write_all(b"</svg>")?;
     writer.flush()?;
     Ok(())
@@ -128,7 +138,7 @@ fn draw(
 
 /// A line below the frames that explains the colours, and what inferno's style lacks: a search
 /// button that can be seen, and a border between siblings of one colour.
-fn legend() -> String {
+fn below(legend: &[(Color, &str)]) -> String {
     let border = palette::BACKGROUND;
     let mut text = format!(
         "<style type=\"text/css\">\
@@ -138,7 +148,7 @@ fn legend() -> String {
          #frames > *:hover rect {{ stroke:black; }}\
          </style><text id=\"legend\" x=\"10\" y=\"100%\" dy=\"-7\">",
     );
-    for (color, meaning) in palette::legend() {
+    for (color, meaning) in legend {
         write!(text, "<tspan fill=\"{color}\">■</tspan> {meaning}  ").expect("writing to a String");
     }
     text + "</text>"

@@ -5,11 +5,11 @@
 use std::fmt::Write;
 use std::io;
 
-use inferno::flamegraph::color::BackgroundColor;
-use inferno::flamegraph::{self, Direction, TextTruncateDirection};
+use inferno::flamegraph;
+use inferno::flamegraph::color::Color;
 use rustc_hash::FxHashMap;
 
-use super::{DEPTH, NARROW, NARROWEST, palette};
+use super::{DEPTH, NARROW, NARROWEST, picture_of};
 use crate::caption;
 use crate::comparison::compare;
 use crate::fold::Totals;
@@ -17,6 +17,12 @@ use crate::format::FormatError;
 use crate::options::Options;
 use crate::profile::Profile;
 use crate::tree::Tree;
+
+/// The colours, which are inferno's, and what they say.
+const LEGEND: [(Color, &str); 2] = [
+    (Color { r: 255, g: 100, b: 100 }, "more of the time than before"),
+    (Color { r: 100, g: 100, b: 255 }, "less"),
+];
 
 pub(super) fn write(
     base: &Profile,
@@ -43,15 +49,10 @@ pub(super) fn write(
     let mut picture = flamegraph::Options::default();
     picture.title = caption::title(profile, options);
     picture.subtitle = Some(format!(
-        "{} · compared with {}: red takes more of the time than before, blue less",
+        "{} · compared with {}",
         caption::subtitle(profile, options, &totals),
         caption::title(base, &Options { title: None, ..options.clone() }),
     ));
-    picture.direction = Direction::Inverted;
-    picture.text_truncate_direction = TextTruncateDirection::Right;
-    picture.bgcolors = Some(BackgroundColor::Flat(palette::BACKGROUND));
-    picture.min_width = 0.0;
-    picture.flame_chart = true;
     if lines.is_empty() {
         let reason = super::empty::write(
             &picture.title,
@@ -62,6 +63,5 @@ pub(super) fn write(
         );
         return Ok(reason?);
     }
-    flamegraph::from_lines(&mut picture, lines.lines().rev(), writer)?;
-    Ok(())
+    picture_of(picture, &lines, &LEGEND, writer)
 }
