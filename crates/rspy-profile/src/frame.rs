@@ -37,7 +37,7 @@ pub struct Frame {
 /// The part of its lines that a frame executes. Columns are counted as editors and compilers do: the
 /// first one is 1 and the last one is included. They count bytes of UTF-8, as CPython's tables do, so
 /// that a letter beyond ASCII counts for two or more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Columns {
     /// The first column, on the frame's line.
     pub first: u32,
@@ -76,7 +76,7 @@ impl Frame {
 }
 
 /// What a [`Frame`] stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrameKind {
     /// A Python function.
     Python,

@@ -35,6 +35,7 @@
 
 mod caption;
 mod comparison;
+mod counted;
 mod fold;
 pub mod format;
 mod frame;

@@ -76,6 +76,15 @@ impl Metadata {
         if self.rate > 0.0 { (1e9 / self.rate) as u64 } else { 0 }
     }
 
+    /// When sampling began, in nanoseconds since 1970.
+    pub(crate) fn start_nanoseconds(&self) -> i64 {
+        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        match self.start.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => nanoseconds(since),
+            Err(before) => -nanoseconds(before.duration()),
+        }
+    }
+
     /// How far apart two samples of a thread may be that was there all the time, in nanoseconds.
     /// Within each period a tick is anywhere, so that two neighbours are up to two periods apart.
     pub(crate) fn longest_pause(&self) -> u64 {

@@ -63,4 +63,13 @@ impl Options {
         (self.idle || sample.state.activity != Activity::Idle)
             && (!self.gil || sample.state.owns_gil == Some(true))
     }
+
+    /// What the time is that samples stand for, in the words of formats that have one for it.
+    pub(crate) fn measured(&self) -> &'static str {
+        match self {
+            Options { gil: true, .. } => "gil",
+            Options { idle: true, .. } => "wall",
+            _ => "cpu",
+        }
+    }
 }

@@ -18,8 +18,9 @@ handle! {
     PlaceId
 }
 
-/// A frame as it is shown. Lines of a function that are not told apart are one place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// A frame as it is shown. Lines of a function that are not told apart are one place. The order is that
+/// of the text, and so does not depend on when a place was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
     /// The function, or what stands for one.
     pub(crate) name: String,
@@ -31,6 +32,8 @@ pub(crate) struct Place {
     pub(crate) columns: Option<Columns>,
     /// The line the function starts on.
     pub(crate) first_line: Option<u32>,
+    /// What the frame stands for; `None` for a place that is none in the program.
+    pub(crate) kind: Option<FrameKind>,
 }
 
 impl Place {
@@ -94,6 +97,11 @@ impl<'profile> Places<'profile> {
         self.entries.iter()
     }
 
+    /// All places, in the order of their ids.
+    pub(crate) fn into_places(self) -> Vec<Place> {
+        self.entries.into_iter().collect()
+    }
+
     fn frame(&mut self, id: FrameId) -> PlaceId {
         if let Some(known) = self.of_frames[id.index()] {
             return known;
@@ -108,7 +116,7 @@ impl<'profile> Places<'profile> {
     fn place(&self, frame: &Frame) -> Place {
         if frame.kind != FrameKind::Python {
             let name = label::frame(self.profile, frame, self.options);
-            return Place { name, ..Place::default() };
+            return Place { name, kind: Some(frame.kind), ..Place::default() };
         }
         let name = &self.profile.strings[frame.name];
         if self.options.by == By::Module {
@@ -124,6 +132,7 @@ impl<'profile> Places<'profile> {
             line,
             columns: frame.columns.filter(|_| line.is_some() && !is_function),
             first_line: frame.first_line,
+            kind: Some(FrameKind::Python),
         }
     }
 

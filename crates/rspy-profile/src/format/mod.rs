@@ -6,6 +6,7 @@
 
 mod chrometrace;
 mod flamegraph;
+mod pprof;
 mod raw;
 mod recording;
 mod speedscope;
@@ -15,6 +16,7 @@ use std::io;
 
 pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
+pub use pprof::Pprof;
 pub use raw::Raw;
 pub use recording::Recording;
 pub use speedscope::Speedscope;
@@ -92,7 +94,8 @@ pub trait Format: Sync {
 }
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] = &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Table, &Recording];
+pub static FORMATS: &[&dyn Format] =
+    &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Pprof, &Table, &Recording];
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
