@@ -6,6 +6,7 @@
 
 mod chrometrace;
 mod flamegraph;
+mod otlp;
 mod pprof;
 mod raw;
 mod recording;
@@ -16,6 +17,7 @@ use std::io;
 
 pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
+pub use otlp::Otlp;
 pub use pprof::Pprof;
 pub use raw::Raw;
 pub use recording::Recording;
@@ -95,7 +97,7 @@ pub trait Format: Sync {
 
 /// Every format, the default one first.
 pub static FORMATS: &[&dyn Format] =
-    &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Pprof, &Table, &Recording];
+    &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Pprof, &Otlp, &Table, &Recording];
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
