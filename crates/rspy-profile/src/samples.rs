@@ -38,6 +38,27 @@ impl Run {
     pub fn weight(&self) -> u64 {
         self.count.saturating_mul(self.sample.weight)
     }
+
+    /// When each of them was taken, in nanoseconds since the start: the first and the last exactly, the
+    /// others evenly between them, which is true to a period of the sampler.
+    pub(crate) fn times(&self) -> impl Iterator<Item = u64> {
+        let (from, until, last) =
+            (self.sample.at, self.until.max(self.sample.at), self.count.saturating_sub(1));
+        let step = move |number| u128::from(until - from) * u128::from(number) / u128::from(last.max(1));
+        // What is added is at most `until - from`.
+        (0..self.count).map(move |number| from + step(number) as u64)
+    }
+
+    /// Adds `next`, the run of the same thread that comes after this one, if no format can tell the two from
+    /// one; else gives it back.
+    pub(crate) fn join(&mut self, next: Run, metadata: &Metadata) -> Option<Run> {
+        if !self.sample.is_like(&next.sample) || !goes_on(self, &next.sample, metadata) {
+            return Some(next);
+        }
+        self.until = next.until.max(self.until);
+        self.count = self.count.saturating_add(next.count);
+        None
+    }
 }
 
 /// The samples of a profile.

@@ -6,6 +6,7 @@
 
 mod chrometrace;
 mod flamegraph;
+mod gecko;
 mod otlp;
 mod pprof;
 mod raw;
@@ -17,6 +18,7 @@ use std::io;
 
 pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
+pub use gecko::Gecko;
 pub use otlp::Otlp;
 pub use pprof::Pprof;
 pub use raw::Raw;
@@ -97,7 +99,7 @@ pub trait Format: Sync {
 
 /// Every format, the default one first.
 pub static FORMATS: &[&dyn Format] =
-    &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Pprof, &Otlp, &Table, &Recording];
+    &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Gecko, &Pprof, &Otlp, &Table, &Recording];
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
