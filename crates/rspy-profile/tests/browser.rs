@@ -5,6 +5,7 @@
 
 mod chromium;
 mod fixture;
+mod packages;
 
 use std::fs;
 

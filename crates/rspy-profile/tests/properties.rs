@@ -1,5 +1,6 @@
 //! What holds for every profile, on random ones.
 
+mod decoded;
 mod fixture;
 
 use std::collections::{BTreeMap, HashSet};
@@ -117,6 +118,18 @@ proptest! {
             prop_assert!(stacks.insert(stack, count).is_none(), "twice: {stack:?}");
         }
         prop_assert_eq!(stacks.values().sum::<u64>(), totals.samples + totals.lost);
+    }
+
+    #[test]
+    fn every_format_weighs_what_raw_does(profile in profile(), options in options()) {
+        let raw = written(&Raw, &profile, &options);
+        let count = |line: &str| line.rsplit_once(' ').and_then(|(_, count)| count.parse::<u128>().ok());
+        let total: u128 = raw.lines().map(|line| count(line).expect("a count")).sum();
+        for format in FORMATS {
+            if let Some(weights) = decoded::weights(format.name(), &bytes(*format, &profile, &options)) {
+                prop_assert_eq!(weights.values().sum::<u128>(), total, "{}", format.name());
+            }
+        }
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! Our files in the viewer that they are made for: speedscope, as npm ships it, opens them in Chromium, and what it
-//! then shows is read from its page. It imports Chrome's trace events too.
+//! then shows is read from its page. It imports Chrome's trace events and pprof's files too.
 //!
 //! speedscope is installed into the user's cache by npm when it is not there. Without npm or Chromium this fails where
 //! `CI` is `true`, and elsewhere says that it was skipped.
 
 mod chromium;
 mod fixture;
+mod packages;
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::{env, fs};
+use std::fs;
 
-use fixture::{shop, written};
-use rspy_profile::format::{Chrometrace, Speedscope};
+use fixture::{bytes, shop};
+use rspy_profile::format::{Chrometrace, Pprof, Speedscope};
 use rspy_profile::{Format, Options};
 use serde_json::{Value, json};
 
@@ -36,53 +35,18 @@ var timer = setInterval(function () {
 }, 20);
 "#;
 
-/// The folder of the viewer, installed if need be; `None` if that cannot be and need not.
-fn viewer(test: &str) -> Option<PathBuf> {
-    if !chromium::has("npm", test) {
-        return None;
-    }
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
-    let folder = cache.join("rspy/viewers").join(SPEEDSCOPE);
-    let viewer = folder.join("node_modules/speedscope/dist/release/index.html");
-    if !viewer.exists() {
-        // Made beside it and moved, since another test may do the same at this moment.
-        let making = folder.with_extension(format!("{test}-{}", std::process::id()));
-        fs::create_dir_all(&making).expect("a writable cache");
-        let npm = Command::new("npm")
-            .args([
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                "--silent",
-                SPEEDSCOPE,
-                "--prefix",
-            ])
-            .arg(&making)
-            .output()
-            .expect("npm starts");
-        assert!(npm.status.success(), "npm cannot install {SPEEDSCOPE}: {npm:?}");
-        if fs::rename(&making, &folder).is_err() {
-            fs::remove_dir_all(&making).expect("a folder of our own");
-        }
-        assert!(viewer.exists(), "{SPEEDSCOPE} has no {}", viewer.display());
-    }
-    Some(viewer)
-}
-
 /// What speedscope shows of the shop as `format` writes it, under a file name with the usual extension.
 fn shown(test: &str, format: &dyn Format) -> Option<Value> {
-    let viewer = viewer(test)?;
+    let viewer = packages::npm(test, SPEEDSCOPE)?.join("dist/release/index.html");
     let directory = chromium::directory(test);
-    let text = written(format, &shop(), &Options::default());
+    let file = bytes(format, &shop(), &Options::default());
     let script = directory.join("profile.js");
     let name = format!("profile.{}", format.extension());
-    // The way in that speedscope's own command uses; `btoa` takes bytes, not characters.
+    // The way in that speedscope's own command uses; `btoa` takes each byte as a character.
     let load = format!(
-        "speedscope.loadFileFromBase64({}, btoa(unescape(encodeURIComponent({}))));",
+        "speedscope.loadFileFromBase64({}, btoa(String.fromCharCode.apply(null, {})));",
         json!(name),
-        json!(text)
+        json!(file)
     );
     fs::write(&script, format!("{load}{PROBE}")).expect("a writable target directory");
     let url = format!("file://{}#localProfilePath={}&view=sandwich", viewer.display(), script.display());
@@ -137,4 +101,19 @@ fn speedscope_opens_chrometrace() {
     // A function by the line that a call of it was first seen on.
     let tax = "tax {\"filename\":\"/srv/shop/shop/money.py\",\"line\":12}";
     assert!(has_row(&report, &["2.15s (26%)", "2.15s (26%)", tax]), "{report}");
+}
+
+/// All threads are one there; what it shows is the last kind of value, time.
+#[test]
+fn speedscope_opens_pprof() {
+    let Some(report) = shown("pprof", &Pprof) else { return };
+    for cells in [
+        ["8.22s (84%)", "0.00ns (<0.01%)", "dispatch"],
+        ["3.77s (39%)", "0.00ns (<0.01%)", "CartView.checkout"],
+        ["2.15s (22%)", "2.15s (22%)", "tax"],
+        ["30.00ms (0.31%)", "30.00ms (0.31%)", "[cut]"],
+        ["10.00ms (0.10%)", "10.00ms (0.10%)", "[lost: exited while read]"],
+    ] {
+        assert!(has_row(&report, &cells), "{cells:?} is missing: {report}");
+    }
 }
