@@ -37,6 +37,7 @@ mod caption;
 mod comparison;
 mod counted;
 mod fold;
+pub mod foreign;
 pub mod format;
 mod frame;
 mod handle;
@@ -57,6 +58,7 @@ mod tree;
 
 pub use comparison::{Change, Comparison, SIGNIFICANT, compare};
 pub use fold::{Folded, Totals, fold};
+pub use foreign::{FOREIGN, Foreign, ForeignError};
 pub use format::{FORMATS, Format, FormatError};
 pub use frame::{Columns, Frame, FrameId, FrameKind, Frames, LostReason};
 pub use metadata::{Metadata, Overhead};

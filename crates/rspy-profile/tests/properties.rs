@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use fixture::{Recorder, bytes, recording, written};
 use proptest::prelude::*;
-use rspy_profile::format::Raw;
+use rspy_profile::format::{Raw, Speedscope};
 use rspy_profile::{
-    Activity, By, FORMATS, Frame, FrameKind, LostReason, Options, Profile, Run, Sample, StackId, Strings,
-    Totals, fold,
+    Activity, By, FOREIGN, FORMATS, Format, Frame, FrameKind, LostReason, Options, Profile, Run, Sample,
+    StackId, Strings, Totals, fold,
 };
 
 /// What a frame may be called: characters that mean something to some format come often.
@@ -221,5 +221,35 @@ proptest! {
         for format in FORMATS.iter().filter(|format| !format.is_written_as_taken()) {
             prop_assert_eq!(bytes(*format, &read, &options), bytes(*format, &recorder.profile, &options));
         }
+    }
+}
+
+/// What `format` writes of a file of its own that was read.
+fn again(format: &dyn Format, text: &str, line_numbers: bool) -> Result<String, TestCaseError> {
+    let foreign = FOREIGN.iter().find(|foreign| match format.name() {
+        "raw" => foreign.name() == "collapsed",
+        name => foreign.name() == name,
+    });
+    let foreign = foreign.expect("a reader");
+    let import =
+        foreign.read(text.as_bytes(), &mut |_| ()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    prop_assert_eq!(&import.notices, &Vec::<String>::new());
+    let options = Options { line_numbers, ..import.options() };
+    Ok(written(format, &import.profile, &options))
+}
+
+proptest! {
+    #[test]
+    fn raw_that_is_read_is_written_again_to_the_byte(profile in profile(), options in options()) {
+        let text = written(&Raw, &profile, &options);
+        if !text.is_empty() {
+            prop_assert_eq!(again(&Raw, &text, true)?, text);
+        }
+    }
+
+    #[test]
+    fn speedscope_that_is_read_is_written_again_to_the_byte(profile in profile(), options in options()) {
+        let text = written(&Speedscope, &profile, &options);
+        prop_assert_eq!(again(&Speedscope, &text, options.line_numbers)?, text);
     }
 }
