@@ -235,8 +235,11 @@ fn raw_of_py_spy_is_written_again_to_the_byte() {
     assert_eq!(sorted(&again), sorted(&text));
 }
 
-/// The name, times and stacks of each profile of a speedscope file.
-fn timelines(text: &str) -> Vec<(String, f64, Vec<(Vec<String>, f64)>)> {
+/// The name, the end and the samples, by frames and weight, of a profile of a speedscope file.
+type Timeline = (String, f64, Vec<(Vec<String>, f64)>);
+
+/// The profiles of a speedscope file.
+fn timelines(text: &str) -> Vec<Timeline> {
     let file: Value = serde_json::from_str(text).expect("JSON");
     let frame =
         |index: &Value| file["shared"]["frames"][index.as_u64().expect("an index") as usize].to_string();

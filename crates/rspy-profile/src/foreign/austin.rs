@@ -81,7 +81,7 @@ impl Totals {
         }
         if self.shrunk > 0 {
             notices.push(format!(
-                "In {} samples memory shrank, by {} bytes in all; they are left out, and what grew is shown.",
+                "Samples in which memory shrank are left out, and what grew is shown: {}, by {} bytes in all.",
                 self.shrunk, self.given_back
             ));
         }

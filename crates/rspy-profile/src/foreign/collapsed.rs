@@ -336,11 +336,11 @@ impl<'a> Reader<'a> {
         }
         if others > 0 {
             notices.push(format!(
-                "{others} lines are no folded stacks and are left out, the first is line {first}."
+                "Lines that are no folded stack are left out: {others}, the first is line {first}."
             ));
         }
         if self.fractions > 0 {
-            notices.push(format!("{} counts have a fraction, which is left out.", self.fractions));
+            notices.push(format!("Counts with a fraction, which is left out: {}.", self.fractions));
         }
         if self.texts_replaced {
             notices

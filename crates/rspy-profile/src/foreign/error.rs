@@ -79,7 +79,7 @@ impl fmt::Display for Position {
             Position::Line(line) => write!(formatter, "line {line}"),
             Position::LineColumn(line, column) => write!(formatter, "line {line}, column {column}"),
             Position::Unpacked(byte) => write!(formatter, "byte {byte} of its unpacked samples"),
-            Position::Profile(name) => write!(formatter, "profile {name:?}"),
+            Position::Profile(name) => write!(formatter, "the profile {name:?}"),
         }
     }
 }

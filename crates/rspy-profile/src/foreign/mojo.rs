@@ -376,7 +376,7 @@ impl<'a> Reader<'a> {
         self.totals.notices(&mut notices);
         if self.without_weight > 0 {
             notices.push(format!(
-                "{} samples do not say what they weigh; they are left out.",
+                "Samples that do not say what they weigh are left out: {}.",
                 self.without_weight
             ));
         }

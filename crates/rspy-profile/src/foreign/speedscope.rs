@@ -45,7 +45,7 @@ impl Foreign for Speedscope {
     }
 
     fn read(&self, bytes: &[u8], progress: &mut dyn FnMut(u64)) -> Result<Import, ForeignError> {
-        let document: Document<'_> = serde_json::from_slice(bytes).map_err(failed)?;
+        let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| failed(error, bytes))?;
         progress(bytes.len() as u64 / 2);
         let import = Reader::new(&document)?.read();
         progress(bytes.len() as u64);
@@ -53,13 +53,17 @@ impl Foreign for Speedscope {
     }
 }
 
-fn failed(error: serde_json::Error) -> ForeignError {
-    let at = Position::LineColumn(error.line() as u64, error.column() as u64);
-    if error.is_eof() {
+fn failed(error: serde_json::Error, bytes: &[u8]) -> ForeignError {
+    let (line, column) = (error.line(), error.column());
+    let at = Position::LineColumn(line as u64, column as u64);
+    // A number may be cut off where it is none yet.
+    if error.is_eof() || !bytes.trim_ascii_end().ends_with(b"}") {
         let what = "it is a JSON object that does not end".into();
         return ForeignError::Truncated { format: NAME, at, what };
     }
-    ForeignError::Damaged { format: NAME, at, what: error.to_string() }
+    let what = error.to_string();
+    let what = what.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&what).to_owned();
+    ForeignError::Damaged { format: NAME, at, what }
 }
 
 /// What one of the file's frames is.
@@ -139,7 +143,7 @@ impl<'a> Reader<'a> {
             }
         }
         if fractions > 0 {
-            self.notices.push(format!("{fractions} weights have a fraction and are rounded."));
+            self.notices.push(format!("Weights with a fraction, which are rounded: {fractions}."));
         }
         let unit = match (is_time, is_bytes) {
             (true, _) => Unit::Time,

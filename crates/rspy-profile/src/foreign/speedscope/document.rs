@@ -9,6 +9,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 
 /// A file.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with profiles")]
 pub(super) struct Document<'a> {
     #[serde(borrow)]
     pub(super) shared: Shared<'a>,
@@ -22,6 +23,7 @@ pub(super) struct Document<'a> {
 
 /// What its profiles have in common.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with frames")]
 pub(super) struct Shared<'a> {
     #[serde(borrow)]
     pub(super) frames: Vec<Frame<'a>>,
@@ -29,6 +31,7 @@ pub(super) struct Shared<'a> {
 
 /// A place in the program.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a frame")]
 pub(super) struct Frame<'a> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
@@ -42,6 +45,7 @@ pub(super) struct Frame<'a> {
 
 /// One of its profiles: a thread, mostly.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a profile")]
 pub(super) struct Span<'a> {
     #[serde(rename = "type")]
     pub(super) kind: Kind,
@@ -106,6 +110,7 @@ impl UnitName {
 
 /// A frame that opens or closes.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(expecting = "an event")]
 pub(super) struct Event {
     #[serde(rename = "type")]
     pub(super) kind: EventKind,
