@@ -7,6 +7,7 @@
 //!
 //! - [`lines`]: line tables
 //! - [`layouts`]: layout tables and `_Py_DebugOffsets`
+//! - [`foreign`]: files of other profilers
 //! - [`images`]: ELF files, ELF images in memory, `.gnu_debugdata`, `/proc/PID/maps`
 //! - [`values`]: strings, integers, dicts, attributes
 //! - [`processes`]: whole processes, from the roots to the lines
@@ -14,6 +15,7 @@
 //!
 //! [`memory`] is what they read: made-up, and counting.
 
+pub mod foreign;
 pub mod images;
 pub mod layouts;
 pub mod lines;
@@ -27,6 +29,7 @@ pub type Target = fn(&[u8]);
 
 /// The targets by name, as they are called in `tests/fuzz`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("foreign", foreign::run),
     ("images", images::run),
     ("layouts", layouts::run),
     ("lines", lines::run),
