@@ -40,7 +40,7 @@ pub const MAGIC: [u8; 8] = *b"\x89rspy\r\n\x1a";
 pub(crate) const VERSION: (u16, u16) = (1, 0);
 
 /// How long the header is: magic and both parts of the version.
-pub(crate) const HEADER: usize = MAGIC.len() + 4;
+pub const HEADER: usize = MAGIC.len() + 4;
 
 /// Whether a file that begins with `start` is a recording.
 pub fn is_recording(start: &[u8]) -> bool {

@@ -15,7 +15,8 @@ const FILTERS: &str = "Filters";
 /// Options of `rspy report`.
 #[derive(Args)]
 pub struct Report {
-    /// Recordings (`rspy record -o app.rspy`); several are added up
+    /// Recordings (`rspy record -o app.rspy`), or files of other profilers: folded stacks, speedscope, austin's MOJO,
+    /// profiling.sampling's binary. Several are added up
     #[arg(value_name = "FILE", required = true, value_parser = path())]
     pub files: Vec<PathBuf>,
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use rspy_profile::foreign::ForeignError;
 use rspy_profile::recording::RecordingError;
 
 use super::Failure;
@@ -44,6 +45,15 @@ impl Failure {
                 "Please report this, with the file if you can.",
             ),
         }
+    }
+
+    /// The file `path` of another profiler cannot be made sense of.
+    pub fn importing(path: &Path, error: &ForeignError) -> Failure {
+        let text = error.to_string();
+        let (cause, advice) = text.rsplit_once("; ").unwrap_or((&text, "record it again"));
+        let (first, rest) = advice.split_at(advice.chars().next().map_or(0, char::len_utf8));
+        let advice = format!("{}{rest}.", first.to_uppercase());
+        Failure::new(format!("{} cannot be read: {cause}.", path.display()), advice)
     }
 
     /// Writing a report to the file `place` failed in the midst.

@@ -67,8 +67,9 @@ fn chosen_stacks(options: &Report, profile: &Profile) -> Option<Vec<bool>> {
         .map(|(_, frame)| {
             let (name, file) = (&profile.strings[frame.name], &profile.strings[frame.file]);
             let has = |patterns: &[StackPattern]| patterns.iter().any(|pattern| pattern.matches(file));
+            let bit = |is_so: bool, bit: u8| if is_so { bit } else { 0 };
             let is_named = options.with.iter().any(|pattern| pattern.matches(name));
-            u8::from(has(include)) * INCLUDED | u8::from(is_named) * NAMED | u8::from(has(exclude)) * EXCLUDED
+            bit(has(include), INCLUDED) | bit(is_named, NAMED) | bit(has(exclude), EXCLUDED)
         })
         .collect();
     let mut bits = vec![0; profile.stacks.len() + 1];

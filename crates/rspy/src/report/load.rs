@@ -1,6 +1,6 @@
 //! From files to one profile.
 
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -8,26 +8,34 @@ use rspy_profile::recording::{Ending, Reader, Sums};
 use rspy_profile::{Format, Frame, FrameKind, Metadata, Profile, Sample};
 
 use super::choice::choose;
+use super::source::Source;
 use crate::cli::{Mode, Report};
 use crate::failure::Failure;
 use crate::progress::{conversion, report as say};
 
+/// What was read.
+pub struct Loaded {
+    /// All of it.
+    pub profile: Profile,
+    /// Whether processes are told apart in it.
+    pub by_process: bool,
+    /// Whether threads are.
+    pub by_thread: bool,
+}
+
 /// What is asked for of all `files`, as one profile that `format` can write, or one to be compared.
-pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<Profile, Failure> {
-    let mut recordings = Vec::new();
-    let mut size = 0;
-    for path in files {
-        let file = File::open(path).map_err(|error| Failure::opening_recording(path, &error))?;
-        size += file.metadata().map_or(0, |metadata| metadata.len());
-        let reader = Reader::new(file).map_err(|error| Failure::reading(path, &error))?;
-        recordings.push((path.as_path(), reader));
-    }
-    let metadata = all_of(recordings.iter().map(|(_, reader)| reader.metadata()));
+pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<Loaded, Failure> {
+    let sources: Result<Vec<Source>, Failure> = files.iter().map(|path| Source::open(path)).collect();
+    let sources = sources?;
+    let size = sources.iter().map(|source| source.size).sum();
+    let (by_process, by_thread) =
+        sources.iter().fold((false, false), |by, source| (by.0 || source.by.0, by.1 || source.by.1));
+    let metadata = all_of(sources.iter().map(|source| source.reader.metadata()));
     let is_in_time = format.needs_timeline() || !options.diff.is_empty();
     let mut profile = if is_in_time { Profile::new(metadata) } else { Profile::for_format(metadata, format) };
     let mut sums = (!is_in_time).then(Sums::default);
     let bar = conversion(size, options.hideprogress);
-    for (path, mut reader) in recordings {
+    for (path, Source { mut reader, .. }) in files.iter().zip(sources) {
         let is_whole = add(options, (&mut profile, &mut sums), path, &mut reader, &bar)?;
         if !is_whole {
             bar.suspend(|| say(unfinished(path)));
@@ -42,7 +50,8 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
         sums.hand_over(&mut profile);
     }
     choose(options, &mut profile)?;
-    Ok(profile)
+    let by_process = by_process || profile.processes.len() > 1;
+    Ok(Loaded { profile, by_process, by_thread })
 }
 
 /// Adds what is in one file. Answers whether it is whole.
@@ -50,7 +59,7 @@ fn add(
     options: &Report,
     (profile, sums): (&mut Profile, &mut Option<Sums>),
     path: &Path,
-    reader: &mut Reader<File>,
+    reader: &mut Reader<Box<dyn Read>>,
     bar: &ProgressBar,
 ) -> Result<bool, Failure> {
     let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

@@ -2,6 +2,7 @@
 
 mod choice;
 mod load;
+mod source;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use rspy_profile::format::Table;
 use rspy_profile::{By, FORMATS, Format, FormatError, Options, Profile, Totals};
 
-use self::load::load;
+use self::load::{Loaded, load};
 use crate::cli::{Grouping, Mode, Report};
 use crate::failure::Failure;
 use crate::progress::{grouped, report as say};
@@ -27,10 +28,11 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     }
     let base = match options.diff.as_slice() {
         [] => None,
-        files => Some(load(options, files, format)?),
+        files => Some(load(options, files, format)?.profile),
     };
-    let profile = load(options, &options.files, format)?;
-    let shown = shown(options, &profile);
+    let loaded = load(options, &options.files, format)?;
+    let shown = shown(options, &loaded);
+    let profile = loaded.profile;
     let output = output_of(options, format);
     match &output {
         Some(path) => {
@@ -99,8 +101,8 @@ fn check_output(options: &Report, output: &Path) -> Result<(), Failure> {
 }
 
 /// How the profile is shown.
-fn shown(options: &Report, profile: &Profile) -> Options {
-    let mode = load::mode(options, profile);
+fn shown(options: &Report, loaded: &Loaded) -> Options {
+    let mode = load::mode(options, &loaded.profile);
     let by = match options.by {
         _ if options.function => By::Function,
         Grouping::Line | Grouping::Thread | Grouping::Process => By::Line,
@@ -112,8 +114,8 @@ fn shown(options: &Report, profile: &Profile) -> Options {
         line_numbers: !options.nolineno,
         by,
         full_filenames: options.full_filenames,
-        by_process: options.by == Grouping::Process || profile.processes.len() > 1,
-        by_thread: options.threads || options.by == Grouping::Thread,
+        by_process: options.by == Grouping::Process || loaded.by_process,
+        by_thread: options.threads || loaded.by_thread || options.by == Grouping::Thread,
         idle: mode.includes_idle(),
         gil: mode.is_gil(),
         inverted: options.invert,
