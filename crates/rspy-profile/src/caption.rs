@@ -21,7 +21,12 @@ pub(crate) fn title(profile: &Profile, options: &Options) -> String {
     if let Some(version) = &metadata.python_version {
         parts.push(format!("Python {}", label::printable(version)));
     }
-    parts.push(format!("pid {}", metadata.pid));
+    if metadata.pid > 0 {
+        parts.push(format!("pid {}", metadata.pid));
+    }
+    if parts.is_empty() {
+        parts.push("A profile".to_owned());
+    }
     parts.join(" · ")
 }
 
