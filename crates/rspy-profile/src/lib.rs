@@ -33,9 +33,11 @@
 
 #![forbid(unsafe_code)]
 
+mod callgraph;
 mod caption;
 mod comparison;
 mod counted;
+mod entries;
 mod fold;
 pub mod foreign;
 pub mod format;

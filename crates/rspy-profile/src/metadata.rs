@@ -85,6 +85,11 @@ impl Metadata {
         }
     }
 
+    /// How long `ticks` of the sampler take, in seconds; `None` if no rate was asked for.
+    pub(crate) fn seconds(&self, ticks: u64) -> Option<f64> {
+        (self.rate > 0.0 && self.rate.is_finite()).then(|| ticks as f64 / self.rate)
+    }
+
     /// How far apart two samples of a thread may be that was there all the time, in nanoseconds.
     /// Within each period a tick is anywhere, so that two neighbours are up to two periods apart.
     pub(crate) fn longest_pause(&self) -> u64 {

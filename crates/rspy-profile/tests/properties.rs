@@ -53,6 +53,8 @@ prop_compose! {
                 let strings = &mut recorder.profile.strings;
                 let (name, file) = (strings.intern(name), strings.intern(file));
                 let frame = Frame { name, file, short_file: file, line: *line, columns: None, first_line: Some(1), kind: *kind };
+                // What stands for other frames has no name of its own.
+                let frame = if *kind == FrameKind::Python { frame } else { Frame::unknown(*kind) };
                 recorder.profile.frames.intern(frame)
             })
             .collect();

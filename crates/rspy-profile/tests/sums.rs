@@ -123,6 +123,14 @@ fn a_profile_without_a_rate_is_written_in_samples() {
             }
             "pprof" => assert!(text.contains("sample types: samples/count\nperiod: 0 \n"), "{text}"),
             "otlp" => assert!(text.contains("period: 0 \n") && text.contains("[3] {"), "{text}"),
+            "pstats" => {
+                assert!(text.contains("(\"a.py\", 1, \"one\"): 1 1 3 3\n"), "{text}");
+                assert!(text.contains("times are numbers of samples"), "{text}");
+            }
+            "callgrind" => {
+                assert!(text.contains("\nevents: Samples\nsummary: 3\n"), "{text}");
+                assert!(text.contains("\ndesc: Rate: none") && text.ends_with("\n1 3\n"), "{text}");
+            }
             other => panic!("{other} is not covered"),
         }
     }

@@ -4,11 +4,13 @@
 //! golden file (`INSTA_UPDATE=always cargo test -p rspy-profile`). Command line help, file name
 //! extensions and completions come from the list.
 
+mod callgrind;
 mod chrometrace;
 mod flamegraph;
 mod gecko;
 mod otlp;
 mod pprof;
+mod pstats;
 mod raw;
 mod recording;
 mod speedscope;
@@ -16,11 +18,13 @@ mod table;
 
 use std::io;
 
+pub use callgrind::Callgrind;
 pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
 pub use gecko::Gecko;
 pub use otlp::Otlp;
 pub use pprof::Pprof;
+pub use pstats::Pstats;
 pub use raw::Raw;
 pub use recording::Recording;
 pub use speedscope::Speedscope;
@@ -98,8 +102,19 @@ pub trait Format: Sync {
 }
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] =
-    &[&Flamegraph, &Raw, &Speedscope, &Chrometrace, &Gecko, &Pprof, &Otlp, &Table, &Recording];
+pub static FORMATS: &[&dyn Format] = &[
+    &Flamegraph,
+    &Raw,
+    &Speedscope,
+    &Chrometrace,
+    &Gecko,
+    &Pprof,
+    &Otlp,
+    &Pstats,
+    &Callgrind,
+    &Table,
+    &Recording,
+];
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {

@@ -5,6 +5,7 @@
 pub mod gecko;
 pub mod otlp;
 pub mod pprof;
+pub mod pstats;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -33,6 +34,7 @@ pub fn legible(format: &str, bytes: &[u8]) -> String {
         "gecko" => gecko::legible(bytes),
         "pprof" => pprof::legible(bytes),
         "otlp" => otlp::legible(bytes),
+        "pstats" => pstats::legible(bytes),
         _ => String::from_utf8(bytes.to_vec()).expect("text"),
     }
 }

@@ -42,6 +42,27 @@ pub fn python(test: &str, package: &str) -> Option<PathBuf> {
     Some(folder.join("bin/python"))
 }
 
+/// The command that is `program`, as in `usr/bin/jq`, in Debian's `packages`: the installed one if there is one, else what
+/// the packages hold, unpacked; `None` if that cannot be and need not.
+pub fn debian(test: &str, program: &str, packages: &[&str]) -> Option<Command> {
+    let name = Path::new(program).file_name().expect("a file");
+    if Command::new(name).arg("--version").output().is_ok() {
+        return Some(Command::new(name));
+    }
+    if !has("apt-get", test) {
+        return None;
+    }
+    let folder = cached(test, "debian", &packages.join("+"), |making| {
+        run(Command::new("apt-get").args(["download", "--quiet"]).args(packages).current_dir(making));
+        for package in fs::read_dir(making).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            run(Command::new("dpkg").arg("--extract").arg(package).arg(making));
+        }
+    })?;
+    let mut command = Command::new(folder.join(program));
+    command.env("LD_LIBRARY_PATH", folder.join("usr/lib/x86_64-linux-gnu"));
+    Some(command)
+}
+
 /// A folder in the cache, filled by `make` if it is not there.
 fn cached(test: &str, kind: &str, package: &str, make: impl FnOnce(&Path)) -> Option<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
