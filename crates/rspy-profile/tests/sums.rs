@@ -131,6 +131,13 @@ fn a_profile_without_a_rate_is_written_in_samples() {
                 assert!(text.contains("\nevents: Samples\nsummary: 3\n"), "{text}");
                 assert!(text.contains("\ndesc: Rate: none") && text.ends_with("\n1 3\n"), "{text}");
             }
+            "jsonl" => {
+                assert!(text.contains("\"rate\":null"), "{text}");
+                assert!(
+                    text.contains("\"count\":2,\"weight\":2,") && text.contains("\"weight\":1,"),
+                    "{text}"
+                );
+            }
             other => panic!("{other} is not covered"),
         }
     }

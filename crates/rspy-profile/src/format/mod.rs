@@ -8,6 +8,7 @@ mod callgrind;
 mod chrometrace;
 mod flamegraph;
 mod gecko;
+mod jsonl;
 mod otlp;
 mod pprof;
 mod pstats;
@@ -22,6 +23,7 @@ pub use callgrind::Callgrind;
 pub use chrometrace::Chrometrace;
 pub use flamegraph::Flamegraph;
 pub use gecko::Gecko;
+pub use jsonl::Jsonl;
 pub use otlp::Otlp;
 pub use pprof::Pprof;
 pub use pstats::Pstats;
@@ -112,6 +114,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &Otlp,
     &Pstats,
     &Callgrind,
+    &Jsonl,
     &Table,
     &Recording,
 ];
