@@ -1,4 +1,4 @@
-//! Programs and libraries that read our files, in the user's cache: npm and pip install them when they are not there.
+//! Programs and libraries that read our files, in the user's cache: npm, pip and apt-get fetch them when they are not there.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
