@@ -8,6 +8,7 @@
 //! - [`interpreters`]: which CPythons there are
 //! - [`target`]: starting a target, its testimony, its end
 //! - [`rspy`]: the binary under test
+//! - [`recording`]: its recordings, read without it
 //! - [`stacks`]: its output, compared with the testimony
 //! - [`statistics`]: how far a count may be off by chance
 //! - [`tear`]: whether a sampled stack can have existed
@@ -31,6 +32,7 @@ pub mod meeting;
 pub mod packages;
 pub mod process;
 pub mod program;
+pub mod recording;
 pub mod rspy;
 pub mod stacks;
 pub mod statistics;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
@@ -81,6 +81,7 @@ pub struct Queue {
     recording: JoinHandle<Recorder>,
     thread: Thread,
     is_full: Arc<AtomicBool>,
+    missed: Arc<AtomicU64>,
     processes: u32,
     pushed: u64,
     dropped: u64,
@@ -93,11 +94,13 @@ impl Queue {
         let (news, learned) = channel();
         let is_full = Arc::new(AtomicBool::new(false));
         let says_so = is_full.clone();
+        let missed = Arc::new(AtomicU64::new(0));
+        let missed_so_far = missed.clone();
         let recording = thread::Builder::new()
             .name("rspy-record".to_owned())
-            .spawn(move || record(consumer, &learned, recorder, &says_so, show))?;
+            .spawn(move || record(consumer, &learned, recorder, (&says_so, &missed_so_far), show))?;
         let thread = recording.thread().clone();
-        Ok(Queue { samples, news, recording, thread, is_full, processes: 0, pushed: 0, dropped: 0 })
+        Ok(Queue { samples, news, recording, thread, is_full, missed, processes: 0, pushed: 0, dropped: 0 })
     }
 
     /// Begins a process. `process` is for the recording thread, which looks for files by itself.
@@ -167,6 +170,11 @@ impl Queue {
         self.thread.unpark();
     }
 
+    /// Tells how many ticks were missed so far.
+    pub fn miss(&self, missed: u64) {
+        self.missed.store(missed, Ordering::Relaxed);
+    }
+
     /// Whether the recording takes no more.
     pub fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
@@ -194,7 +202,7 @@ fn record(
     mut samples: Consumer<Taken>,
     news: &Receiver<(u32, News)>,
     mut recorder: Recorder,
-    is_full: &AtomicBool,
+    (is_full, missed): (&AtomicBool, &AtomicU64),
     show: impl Fn(&Recorder),
 ) -> Recorder {
     let mut taken = 0;
@@ -212,7 +220,7 @@ fn record(
             recorder.learn(process, news);
         }
         taken += take(&mut samples, all.saturating_sub(taken), &mut recorder);
-        if !recorder.flush() {
+        if !recorder.flush(missed.load(Ordering::Relaxed)) {
             is_full.store(true, Ordering::Relaxed);
         }
         show(&recorder);

@@ -89,8 +89,9 @@ impl Recorder {
         }
     }
 
-    /// Writes what has waited for it. Answers whether there can be more.
-    pub fn flush(&mut self) -> bool {
+    /// Writes what has waited for it, so many ticks having been `missed`. Answers whether there can be more.
+    pub fn flush(&mut self, missed: u64) -> bool {
+        self.profile.missed = missed;
         let at_once = std::mem::take(&mut self.is_flush_asked);
         if let Some(sink) = &mut self.sink
             && !self.is_full

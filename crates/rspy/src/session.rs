@@ -152,6 +152,12 @@ impl Subjects<'_> {
         work.unknown += worked.unknown;
     }
 
+    /// Reads that were interrupted so far, whose samples count as missed.
+    fn preempted(&self) -> u64 {
+        let running = self.subjects.iter().map(|subject| subject.sampler.counts.preempted);
+        self.sums.counts.preempted + running.sum::<u64>()
+    }
+
     /// Lets go of threads that stopped late. Answers whether there are some that still have not.
     fn serve_late(&mut self) -> bool {
         let late = self.subjects.iter_mut().filter_map(|subject| subject.sampler.serve_late().then_some(()));
@@ -239,6 +245,7 @@ pub fn sample(
             }
         }
         now = family.sample(now, &mut queue, finder.as_ref());
+        queue.miss(missed + family.preempted());
         if family.subjects.is_empty() && (finder.is_none() || is_over) {
             break End::Exited;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -92,6 +92,9 @@ fn parse_size(text: &str) -> Option<u64> {
     scaled(text, &units).map(|bytes| bytes as u64)
 }
 
+/// In how many files, at least, what may be kept is: so that only a part of it goes when there must be room.
+const PARTS: u64 = 4;
+
 /// Where a recording is written to while it goes on.
 pub struct Sink {
     path: PathBuf,
@@ -99,6 +102,9 @@ pub struct Sink {
     writer: Option<Writer<File>>,
     begun: Instant,
     flushed: Instant,
+    /// How many bytes all files had when they were flushed, and the most by which they have grown lately from one time
+    /// to the next.
+    grown: (u64, u64),
     /// The number of the file.
     number: u32,
     /// Files that are complete, with their lengths.
@@ -126,6 +132,7 @@ impl Sink {
             writer: Some(Writer::new(file, profile)?),
             begun: now,
             flushed: now,
+            grown: (0, 0),
             number: 0,
             complete: VecDeque::new(),
             dropped: 0,
@@ -150,18 +157,24 @@ impl Sink {
         let Some(writer) = &mut self.writer else { return Ok(Room::None) };
         let outcome = writer.flush(profile, elapsed.as_nanos() as u64);
         self.mended(outcome)?;
-        self.rotate(profile, now)?;
-        let all = self.bytes();
-        match self.limits.max_size {
-            Some(most) if all >= most => {
-                if self.limits.rotate.is_none() {
-                    return Ok(Room::None);
-                }
-                self.make_room(most);
-                Ok(Room::Left)
-            }
-            _ => Ok(Room::Left),
-        }
+        let (before, most) = self.grown;
+        // Not forgotten at once: a new file begins with all that samples refer to.
+        let most = self.bytes().saturating_sub(before).max(most - most / 8);
+        let outcome = self.rotate(profile, now);
+        self.mended(outcome)?;
+        self.grown.1 = most;
+        self.make_room();
+        self.grown.0 = self.bytes();
+        let most = self.limits.max_size;
+        let is_full = most.is_some_and(|most| self.bytes().saturating_add(self.ahead()) > most);
+        Ok(if is_full && self.limits.rotate.is_none() { Room::None } else { Room::Left })
+    }
+
+    /// How many bytes have to be free: twice what was written at once lately, since there may be more the next time, and
+    /// what ends a file.
+    fn ahead(&self) -> u64 {
+        const END: u64 = 2000;
+        self.grown.1.saturating_mul(2).saturating_add(END)
     }
 
     /// Ends it. Answers how many files there are, and how many had to go.
@@ -176,9 +189,6 @@ impl Sink {
                 return Err(error);
             }
         }
-        if let Some(most) = self.limits.max_size.filter(|_| self.limits.rotate.is_some()) {
-            self.make_room(most);
-        }
         Ok((self.complete.len() + 1, self.dropped))
     }
 
@@ -188,32 +198,32 @@ impl Sink {
     }
 
     fn rotate(&mut self, profile: &Profile, now: Instant) -> io::Result<()> {
-        let Some(writer) = &self.writer else { return Ok(()) };
-        let is_time = match self.limits.rotate {
-            Some(Rotate::Size(size)) => writer.bytes() >= size,
-            Some(Rotate::Time(time)) => now - self.begun >= time,
-            None => false,
+        let (Some(writer), Some(rotate)) = (&mut self.writer, self.limits.rotate) else { return Ok(()) };
+        let is_time = match rotate {
+            Rotate::Size(size) => writer.bytes() >= size,
+            Rotate::Time(time) => now - self.begun >= time,
         };
-        if !is_time {
+        let is_large = self.limits.max_size.is_some_and(|most| writer.bytes() >= most / PARTS);
+        if !is_time && !is_large {
             return Ok(());
         }
-        let next = File::create(numbered(&self.path, self.number + 1))?;
-        let next = Writer::new(next, profile)?;
-        if let Some(writer) = self.writer.replace(next) {
-            let path = numbered(&self.path, self.number);
-            let mut file = writer.finish(profile)?;
-            file.flush()?;
-            let length = file.metadata().map_or(0, |metadata| metadata.len());
-            self.complete.push_back((path, length));
-        }
+        let next = numbered(&self.path, self.number + 1);
+        let ended = File::create(&next).and_then(|file| writer.go_on_in(file, profile));
+        let file = ended.inspect_err(|_| {
+            // There is nothing in it, if it is there at all.
+            let _ = std::fs::remove_file(&next);
+        })?;
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        self.complete.push_back((numbered(&self.path, self.number), length));
         self.number += 1;
         self.begun = now;
         Ok(())
     }
 
-    /// Takes the oldest files away, as far as it needs.
-    fn make_room(&mut self, most: u64) {
-        while self.bytes() >= most
+    /// Takes the oldest files away, as far as there must be room.
+    fn make_room(&mut self) {
+        let (Some(most), true) = (self.limits.max_size, self.limits.rotate.is_some()) else { return };
+        while self.bytes().saturating_add(self.ahead()) > most
             && let Some((path, _)) = self.complete.pop_front()
         {
             // One that somebody else took away is gone as well.

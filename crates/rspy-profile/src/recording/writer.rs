@@ -1,6 +1,7 @@
 //! Writing a recording, block by block, while what it is of goes on.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::block::Packer;
 use super::section::{Tag, push as push_section};
@@ -24,6 +25,8 @@ pub struct Writer<W> {
     lost: Vec<(LostReason, u64)>,
     pending: Vec<Sample>,
     until: u64,
+    /// Ticks that were missed before this file.
+    missed_before: u64,
     bytes: u64,
 }
 
@@ -45,10 +48,28 @@ impl<W: Write> Writer<W> {
             lost: Vec::new(),
             pending: Vec::new(),
             until: 0,
+            missed_before: 0,
             bytes: header.len() as u64,
         };
-        writer.write(&metadata(profile))?;
+        writer.write(&metadata(profile, 0))?;
         Ok(writer)
+    }
+
+    /// Goes on in another file, which is a recording of its own: all that samples refer to is in it again, what
+    /// was lost or missed is only in the file that it would be in. Ends this one, and gives it back.
+    ///
+    /// # Errors
+    ///
+    /// Those of either file. This one then goes on.
+    pub fn go_on_in(&mut self, file: W, profile: &Profile) -> io::Result<W> {
+        let mut next = Writer::new(file, profile)?;
+        self.flush(profile, 0)?;
+        self.write(&metadata(profile, self.until))?;
+        self.file.flush()?;
+        next.lost.clone_from(&self.lost);
+        next.until = self.until;
+        next.missed_before = profile.missed;
+        Ok(std::mem::replace(self, next).file)
     }
 
     /// Adds a sample. The order is that of arrival.
@@ -90,7 +111,7 @@ impl<W: Write> Writer<W> {
         push_section(&mut sections, Tag::Lost, &body);
         body.clear();
         push(&mut body, self.until);
-        push(&mut body, profile.missed);
+        push(&mut body, profile.missed.saturating_sub(self.missed_before));
         push_section(&mut sections, Tag::Progress, &body);
         self.pending.clear();
         self.write(&sections)
@@ -104,7 +125,7 @@ impl<W: Write> Writer<W> {
     pub fn finish(mut self, profile: &Profile) -> io::Result<W> {
         let until = u64::try_from(profile.metadata.duration.as_nanos()).unwrap_or(u64::MAX);
         self.flush(profile, until)?;
-        self.write(&metadata(profile))?;
+        self.write(&metadata(profile, self.until))?;
         self.file.flush()?;
         Ok(self.file)
     }
@@ -127,11 +148,15 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The section that says what it is of.
-fn metadata(profile: &Profile) -> Vec<u8> {
+/// The section that says what it is of. As long as the profile does not say how long it went on, that is `until`.
+fn metadata(profile: &Profile, until: u64) -> Vec<u8> {
     let mut sections = Vec::new();
+    let mut metadata = profile.metadata.clone();
+    if metadata.duration.is_zero() {
+        metadata.duration = Duration::from_nanos(until);
+    }
     // Of text and numbers alone: nothing in it cannot be written.
-    let body = serde_json::to_vec(&profile.metadata).unwrap_or_default();
+    let body = serde_json::to_vec(&metadata).unwrap_or_default();
     push_section(&mut sections, Tag::Metadata, &body);
     sections
 }
