@@ -19,7 +19,7 @@ use crate::recorder::Recorder;
 use crate::sampler::{Only, Wanted, Which};
 use crate::session::{self, End, Plan, Summary};
 use crate::signals::Signals;
-use crate::sink::{Limits, Sink};
+use crate::sink::{Files, Limits, Sink};
 use crate::stats::Stats;
 use crate::target::{Pausing, Target};
 use crate::tree::Family;
@@ -36,7 +36,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     if options.limits() != Limits::default() && !format.is_written_as_taken() {
         return Err(Failure::new(
             format!("--rotate and --max-size are for recordings; what is written is {}.", format.name()),
-            "Add -f rspy and turn the recording into that later, with `rspy report`; or leave them out.",
+            "Add -f rspy and turn the recording into that later, with rspy report; or leave them out.",
         ));
     }
     let pausing = options.stops.pausing();
@@ -95,7 +95,9 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let pid = target.process.pid();
     let profile = Profile::for_format(metadata(options, &target), format);
     let sink = match format.is_written_as_taken() {
-        true => Some(begin(options, &output, &profile).map_err(|error| output.failure(&error))?),
+        true => {
+            Some(begin(options, &output, &profile).map_err(|error| Failure::opening(output.path(), &error))?)
+        }
         false => None,
     };
     let recorder = Recorder::new(profile, sink, options.columns, options.stack_choice.hide_importlib);
@@ -142,26 +144,27 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     profile.metadata.overhead = Some(overhead(&costs, &stops));
     profile.missed = missed;
     let written = match sink {
-        None => write(options, &profile, &output).map(|()| (1, 0)),
+        None => write(options, &profile, &output).map(|()| Files::one(output.path())),
         Some(sink) => sink.and_then(|sink| sink.finish(&profile)),
     };
     let written = written.map_err(|error| match format.is_written_as_taken() {
         true => Failure::recording(&output.path().display().to_string(), &error),
         false => output.failure(&error),
     });
-    if let Ok((files, dropped)) = &written {
+    if let Ok(files) = &written {
         messages.say(format_args!(
             "Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
             format.content(),
-            output.path().display()
+            files.first.display()
         ));
         if let Some(hint) = format.how_to_open() {
             messages.say(hint);
         }
-        if *files > 1 || *dropped > 0 {
-            let dropped =
-                if *dropped > 0 { format!("; {dropped} older ones made room") } else { String::new() };
-            messages.say(format_args!("It is in {files} files{dropped}"));
+        if files.count > 1 {
+            messages.say(format_args!("It is in {} files, up to '{}'", files.count, files.last.display()));
+        }
+        if files.dropped > 0 {
+            messages.say(format_args!("Older ones that made room: {}", files.dropped));
         }
         report(format_args!(
             "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",

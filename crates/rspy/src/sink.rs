@@ -122,6 +122,26 @@ pub enum Room {
     None,
 }
 
+/// The files that a recording is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The oldest one that is there.
+    pub first: PathBuf,
+    /// The newest one.
+    pub last: PathBuf,
+    /// How many there are.
+    pub count: usize,
+    /// How many had to go, to make room.
+    pub dropped: u32,
+}
+
+impl Files {
+    /// The file `path` alone.
+    pub fn one(path: &Path) -> Files {
+        Files { first: path.to_owned(), last: path.to_owned(), count: 1, dropped: 0 }
+    }
+}
+
 impl Sink {
     /// Begins the recording that `profile` says what it is of, in `file`, which is at `path`.
     pub fn new(file: File, path: &Path, limits: Limits, profile: &Profile) -> io::Result<Sink> {
@@ -177,8 +197,8 @@ impl Sink {
         self.grown.1.saturating_mul(2).saturating_add(END)
     }
 
-    /// Ends it. Answers how many files there are, and how many had to go.
-    pub fn finish(mut self, profile: &Profile) -> io::Result<(usize, u32)> {
+    /// Ends it. Answers what files there are.
+    pub fn finish(mut self, profile: &Profile) -> io::Result<Files> {
         if let Some(writer) = self.writer.take() {
             let whole = writer.bytes();
             let file = writer.file().try_clone();
@@ -189,7 +209,9 @@ impl Sink {
                 return Err(error);
             }
         }
-        Ok((self.complete.len() + 1, self.dropped))
+        let last = numbered(&self.path, self.number);
+        let first = self.complete.front().map_or(&last, |(path, _)| path).clone();
+        Ok(Files { first, last, count: self.complete.len() + 1, dropped: self.dropped })
     }
 
     fn bytes(&self) -> u64 {

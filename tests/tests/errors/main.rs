@@ -3,6 +3,7 @@
 mod attaching;
 mod output;
 mod permission;
+mod recordings;
 mod scene;
 
 use std::collections::BTreeSet;
@@ -99,6 +100,18 @@ const CASES: &[Case] = &[
     ("no-python", output::no_python, Need::Nothing),
     ("interrupted", output::interrupted, Need::Nothing),
     ("contradiction", output::contradiction, Need::Nothing),
+    ("recording-missing", recordings::missing, Need::Nothing),
+    ("recording-permission", recordings::permission, Need::Root),
+    ("recording-unreadable", recordings::unreadable, Need::Nothing),
+    ("recording-foreign", recordings::foreign, Need::Nothing),
+    ("recording-empty", recordings::empty, Need::Nothing),
+    ("recording-version", recordings::version, Need::Nothing),
+    ("recording-damaged", recordings::damaged, Need::Nothing),
+    ("recording-itself", recordings::itself, Need::Nothing),
+    ("recording-full", recordings::full, Need::Nothing),
+    ("report-full", recordings::report_full, Need::Root),
+    ("report-exception", recordings::exceptions, Need::Nothing),
+    ("limits", recordings::no_recording, Need::Nothing),
 ];
 
 /// Every row of the page comes from a test, and what tests expect is on the page.

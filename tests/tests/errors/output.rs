@@ -35,7 +35,7 @@ pub fn output_permission() -> Outcome {
 }
 
 /// The binary with a file system of its own on `folder`.
-fn mounted(options: &str, folder: &Path) -> Command {
+pub fn mounted(options: &str, folder: &Path) -> Command {
     let mut command = Command::new("unshare");
     let script = "mount -t tmpfs -o \"$1\" none \"$2\" && shift 2 && exec \"$@\"";
     command.args(["--mount", "sh", "-c", script, "sh", options]).arg(folder).arg(binary());

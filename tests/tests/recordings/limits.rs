@@ -26,7 +26,7 @@ fn recorded(interpreter: &Interpreter, options: &[&str], until: u32) -> Outcome<
     let folder = tempfile::tempdir()?;
     let first = folder.path().join("app.rspy");
     let last = folder.path().join(format!("app.{until}.rspy"));
-    let mut run = start(target.pid, &first, &[&["--nonblocking", "-r", "5k"], options].concat())?;
+    let mut run = start(target.pid, &first, &[&["--nonblocking"], options].concat())?;
     wait_until("there are enough files", || last.exists() || run.has_ended())?;
     run.send(Signal::INT)?;
     Limited::of(run.output()?.success()?, folder)
@@ -96,18 +96,18 @@ impl Limited {
 }
 
 pub fn by_time(interpreter: &Interpreter) -> Outcome {
-    let limited = recorded(interpreter, &["--rotate", "1s"], 3)?;
+    let limited = recorded(interpreter, &["-r", "500", "--rotate", "1s"], 3)?;
     limited.is_all()?;
     limited.says(&format!("It is in {} files", limited.files.len()))?;
     // None is much longer than it should be: it is looked each second.
     let lengths: Vec<u64> = limited.read.iter().map(|read| read.metadata.duration_ns / 1_000_000).collect();
-    let is_right =
-        limited.files.len() >= 4 && lengths.windows(2).all(|pair| (500..8000).contains(&(pair[1] - pair[0])));
+    let is_right = limited.files.len() >= 4
+        && lengths[..3].windows(2).all(|pair| (500..8000).contains(&(pair[1] - pair[0])));
     if is_right { Ok(()) } else { Err(format!("the files end at {lengths:?}").into()) }
 }
 
 pub fn by_size(interpreter: &Interpreter) -> Outcome {
-    let limited = recorded(interpreter, &["--rotate", "12kB"], 2)?;
+    let limited = recorded(interpreter, &["-r", "5k", "--rotate", "12kB"], 2)?;
     limited.is_all()?;
     let lengths: Vec<u64> = limited.files.iter().map(|file| length(file)).collect();
     let (_, before) = lengths.split_last().ok_or("no file")?;
@@ -132,11 +132,11 @@ pub fn limited(interpreter: &Interpreter) -> Outcome {
 }
 
 pub fn limited_and_rotated(interpreter: &Interpreter) -> Outcome {
-    let limited = recorded(interpreter, &["--rotate", "1h", "--max-size", "60kB"], 7)?;
+    let limited = recorded(interpreter, &["-r", "2k", "--rotate", "1h", "--max-size", "60kB"], 6)?;
     let sum = limited.are_whole()?;
     let first = limited.files.first().and_then(|file| file.file_name()).ok_or("no file")?;
     let dropped = limited.read.first().and_then(|read| read.samples.first()).ok_or("no sample")?.0;
-    limited.says("older ones made room")?;
+    limited.says("Older ones that made room: ")?;
     // The beginning is not there any more, and what is there is as large as it may be.
     if first != "app.rspy"
         && dropped > 0
