@@ -11,7 +11,8 @@
 //! - [`images`]: ELF files, ELF images in memory, `.gnu_debugdata`, `/proc/PID/maps`
 //! - [`values`]: strings, integers, dicts, attributes
 //! - [`processes`]: whole processes, from the roots to the lines
-//! - [`sampling`]: the same, sampled again and again while they are damaged
+//! - [`recordings`]: recordings, and reports of them
+//! - [`sampling`]: processes, sampled again and again while they are damaged
 //!
 //! [`memory`] is what they read: made-up, and counting.
 
@@ -21,6 +22,7 @@ pub mod layouts;
 pub mod lines;
 pub mod memory;
 pub mod processes;
+pub mod recordings;
 pub mod sampling;
 pub mod values;
 
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("layouts", layouts::run),
     ("lines", lines::run),
     ("processes", processes::run),
+    ("recordings", recordings::run),
     ("sampling", sampling::run),
     ("values", values::run),
 ];
