@@ -2,10 +2,10 @@
 //!
 //! They name process 12345, `python` and `program.py`: each runs in a pid namespace of its own in which a Python has
 //! that id, and in a folder that has the rest. Of indented lines those that begin with `rspy` are commands; what
-//! follows two blanks or more is no part of them. In the help they stand below `Examples:`.
+//! follows two blanks or more is no part of them; what is a report of `app.rspy` finds a recording there. In the help they stand below `Examples:`.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,10 +18,10 @@ use rspy_tests::{Outcome, run, test};
 use rustix::process::Signal;
 
 /// Pages with commands for users.
-const PAGES: &[&str] = &["README.md", "docs/errors.md", "docs/py-spy.md"];
+const PAGES: &[&str] = &["README.md", "docs/errors.md", "docs/py-spy.md", "docs/recording.md"];
 
 /// Subcommands with help of their own.
-const COMMANDS: &[&str] = &["record", "dump", "top", "completions"];
+const COMMANDS: &[&str] = &["record", "report", "dump", "top", "completions"];
 
 /// Starts the process that the documentation speaks of, then the command given as `$1`.
 const SCRIPT: &str = r#"
@@ -97,12 +97,21 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
     fs::write(path.join("spin.py"), SPIN)?;
     fs::write(path.join("program.py"), PROGRAM)?;
 
+    // As long as the latest time that a command asks for.
+    let recorded =
+        |file: &str, seconds: u32| format!("rspy record -d {seconds} -o {file} -p 12345 > /dev/null 2>&1; ");
+    let recordings = match command.starts_with("rspy report") {
+        true => {
+            recorded("app.rspy", if command.contains("--from") { 12 } else { 1 }) + &recorded("app.1.rspy", 1)
+        }
+        false => String::new(),
+    };
     let shell = if command.contains("fpath") { "zsh" } else { "sh" };
     let prelude = if shell == "zsh" { "fpath=(~/zsh $fpath); " } else { "" };
     let log = path.join("log");
     let mut child = clean_command(Path::new("unshare"))
         .args(["--pid", "--fork", "--mount-proc", "--kill-child", shell, "-c", SCRIPT, shell])
-        .arg(format!("{prelude}{command}"))
+        .arg(format!("{prelude}{recordings}{command}"))
         .current_dir(path)
         .env("HOME", path)
         .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH")?))
@@ -135,8 +144,11 @@ fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
     let words: Vec<&str> = command.split_whitespace().collect();
     let after = |option: &str| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1));
     if let Some(file) = after("-o") {
-        let mut recording = String::new();
-        fs::File::open(folder.join(file))?.read_to_string(&mut recording)?;
+        let file_path = folder.join(file);
+        let recording = match file.ends_with(".rspy") {
+            true => Run::start([OsStr::new("report"), file_path.as_os_str()])?.output()?.success()?.stdout,
+            false => fs::read_to_string(file_path)?,
+        };
         let function = if command.contains("program.py") { "work" } else { "spin" };
         return if recording.contains(function) {
             Ok(())
@@ -149,7 +161,7 @@ fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
         let completions = fs::read_to_string(folder.join(&file))?;
         return if completions.contains("rspy") { Ok(()) } else { Err(format!("nothing in {file}").into()) };
     }
-    let expected = if words[1] == "dump" { "spin" } else { "rspy" };
+    let expected = if ["dump", "report"].contains(&words[1]) { "spin" } else { "rspy" };
     if text.contains(expected) { Ok(()) } else { Err(format!("it does not say {expected}").into()) }
 }
 
