@@ -243,6 +243,35 @@ fn recordings_add_up() {
     assert_eq!(times, [20_000_000, 7_030_000_000]);
 }
 
+/// What goes on in another file: both are whole, say how long they are, and count what was lost and missed once.
+#[test]
+fn two_files_of_one_recording_add_up() {
+    let mut recorder = Recorder { profile: Profile::new(fixture::metadata()), ..Recorder::default() };
+    recorder.profile.metadata.duration = std::time::Duration::ZERO;
+    let thread = recorder.thread(8306, "MainThread");
+    let stack = recorder.stack(StackId::EMPTY, &[("main", "a.py", 1, 1)]);
+    let mut writer = Writer::new(Vec::new(), &recorder.profile).expect("a Vec takes every byte");
+    let mut files = Vec::new();
+    for lost in [5, 2] {
+        recorder.active(thread, stack, 3);
+        recorder.profile.lost.add(LostReason::Exited, lost);
+        recorder.profile.missed += lost;
+        let sample = *recorder.taken.last().expect("a sample");
+        writer.add(sample, &recorder.profile).expect("a Vec takes every byte");
+        files.push(writer.go_on_in(Vec::new(), &recorder.profile).expect("a Vec takes every byte"));
+    }
+    let mut profile = Profile::new(recorder.profile.metadata.clone());
+    for bytes in &files {
+        let mut reader = Reader::new(&bytes[..]).expect("a recording");
+        let ending = reader.read_into(&mut profile, Profile::add, |_| {}).expect("whole blocks");
+        assert_eq!(ending, Ending::Whole);
+        let last = profile.samples().last().expect("a sample").until;
+        assert!(reader.metadata().duration.as_nanos() >= u128::from(last), "{:?}", reader.metadata());
+    }
+    assert_eq!(Totals::new(&profile, &all()).samples, 6);
+    assert_eq!((profile.lost.total(), profile.missed), (7, 7));
+}
+
 #[test]
 fn a_file_that_takes_no_more_is_an_error_and_what_it_took_can_be_read() {
     struct Full(Vec<u8>, usize);
