@@ -17,6 +17,7 @@
 //! - [`meeting`], [`load`]: what a test has to do with them
 //! - [`fuzz`]: what rspy does with hostile memory, without any interpreter
 //! - [`family`]: targets that start processes
+//! - [`figures`]: what a recording counts of processes and threads
 //! - [`process`]: what `/proc` tells, waiting with a deadline
 //!
 //! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
@@ -25,6 +26,7 @@
 pub mod documented;
 pub mod environment;
 pub mod family;
+pub mod figures;
 pub mod fuzz;
 pub mod interpreters;
 pub mod load;

@@ -1,13 +1,14 @@
 """periods.py asleep|gil|gc|exceptions [SLEEPERS]: what is done for known shares of the time, each in a function of its own.
 
 asleep      the main thread sleeps half of the time and computes in the other half
-gil         two threads want the GIL: `holder` sleeps, gets it and keeps it in one call of C; `computer` always wants it
+gil         `waiter` waits for the GIL for three tenths of the time, which `holder` keeps asleep in a call of C
 gc          the main thread collects a known heap for a fifth of the time
 exceptions  the main thread handles an exception for two fifths of the time
 
 Periods differ in length, so that no sampler keeps step with them. SLEEPERS more threads sleep all the time. For each
 byte on stdin it says how many seconds each took since the last one, by its own clock.
 """
+import ctypes
 import gc
 import os
 import random
@@ -21,6 +22,10 @@ from witness import native_id
 clock = getattr(time, 'perf_counter', time.time)
 lengths = random.Random(7)
 seconds = {}
+# Calls of these functions keep the GIL.
+HOLDING = ctypes.PyDLL(None)
+wake = os.pipe()
+asked = []
 
 
 def account(what, start):
@@ -49,38 +54,36 @@ def asleep():
         account('busy', between)
 
 
-def keep(items):
-    sum(items)
+def hold(length):
+    HOLDING.usleep(int(length * 1e6))  # keeps the GIL
 
 
-def items_for(length):
-    """What `sum` takes about `length` seconds for."""
-    items = (0,) * 100000
-    best = 1.0
-    for _ in range(5):
-        start = clock()
-        keep(items)
-        best = min(best, clock() - start)
-    return (0,) * int(100000 * length / best)
-
-
-def holder(items):
+def holder():
+    """Wakes the waiter while it has the GIL, and sleeps with it: so nobody needs a processor for the wait to be exact."""
     while True:
-        length = lengths.uniform(0.012, 0.020)
-        start = clock()
-        time.sleep(length)
-        awake = clock()
-        # Whoever comes back from a call that sleeps has waited for the GIL there.
-        seconds['holder waits'] = seconds.get('holder waits', 0.0) + max(0.0, awake - start - length)
-        keep(items)
-        account('computer waits', awake)
-        account('holder', start)
+        length = lengths.uniform(0.012, 0.028)
+        time.sleep(0.7 * length)
+        asked.append(clock())
+        HOLDING.write(wake[1], b'x', 1)
+        hold(0.3 * length)
 
 
-def computer():
+def wait_for_gil():
+    os.read(wake[0], 1)  # comes back when it has the GIL
+
+
+def waiter():
     while True:
-        for _ in range(1000):
-            pass
+        start = clock()
+        wait_for_gil()
+        since = asked.pop()
+        seconds['sleeps'] = seconds.get('sleeps', 0.0) + since - start
+        got = account('waits', since)
+        # The holder, which has let go because it was asked to, is not to wait in its turn.
+        time.sleep(0.001)
+        awake = account('sleeps', got)
+        busy(awake + 0.003)
+        account('computes', awake)
 
 
 def start_thread(name, body, *arguments):
@@ -101,10 +104,7 @@ def start_thread(name, body, *arguments):
 
 
 def gil():
-    items = items_for(0.004)
-    # Whoever watches is not to wait for one of the two.
-    os.nice(19)
-    report([start_thread('holder', holder, items), start_thread('computer', computer)])
+    report([start_thread('holder', holder), start_thread('waiter', waiter)])
     threading.Event().wait(100000)
 
 

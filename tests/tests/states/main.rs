@@ -1,6 +1,7 @@
 //! What every thread is doing, as a recording tells it: the figures of `--summary` and the samples of each mode,
 //! compared with what the target has measured itself.
 
+mod gil;
 mod many;
 mod measured;
 mod shares;
@@ -18,5 +19,5 @@ fn interpreters() -> Vec<Interpreter> {
 
 fn main() {
     // Most want the processors for themselves.
-    run_one_by_one([shares::tests(), many::tests()].into_iter().flatten().collect());
+    run_one_by_one([shares::tests(), gil::tests(), many::tests()].into_iter().flatten().collect());
 }

@@ -29,7 +29,8 @@ fn bursts(interpreter: &Interpreter, (rate, seconds): (u32, u32)) -> Outcome {
     let ids: Vec<u32> = target.testimony.threads.iter().map(|thread| thread.native_id).collect();
     let begun = Instant::now();
     let before: Vec<[Duration; 2]> = ids.iter().map(|id| ran(&target, *id)).collect();
-    let (_, figures, summary) = record(&target, rate, seconds, &["--mode", "cpu"])?;
+    let (_, figures, output) = record(&target, rate, seconds, &["--mode", "cpu"])?;
+    let summary = output.summary()?;
     let elapsed = begun.elapsed().as_secs_f64();
     let looks = f64::from(rate) * summary.seconds - summary.missed as f64;
     let process = figures.processes.first().ok_or("no process in the figures")?;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use rspy_tests::figures::{Figures, ThreadFigures};
 use rspy_tests::interpreters;
-use rspy_tests::rspy::{Recording, Summary};
+use rspy_tests::rspy::{Output, Recording, Summary};
 use rspy_tests::stacks::{Profile, Seen};
 use rspy_tests::statistics::{SIGMAS, deviation};
 use rspy_tests::target::Target;
@@ -18,33 +17,12 @@ const RATE: u32 = 1000;
 /// So much may a share be off beyond what chance does: what is between two readings of the target's clock.
 const POINTS: f64 = 0.02;
 
-/// A recording in which the target waited for its processor for more than this share of it tells nothing.
+/// A recording in which the target waited for its processor, or rspy missed looks, for more than this share of it
+/// tells nothing: what others take is not taken by chance.
 const WAITING: f64 = 0.06;
 
 /// How often that may happen.
 const TRIES: usize = 20;
-
-/// The JSON of `--summary`.
-#[derive(Debug, Deserialize)]
-pub struct Figures {
-    pub processes: Vec<ProcessFigures>,
-}
-
-/// What it says of a process.
-#[derive(Debug, Deserialize)]
-pub struct ProcessFigures {
-    pub threads: Vec<ThreadFigures>,
-}
-
-/// What it says of a thread.
-#[derive(Debug, Deserialize)]
-pub struct ThreadFigures {
-    pub os_thread_id: Option<u32>,
-    pub name: Option<String>,
-    pub cpu_percent: Option<f64>,
-    pub gc_percent: Option<f64>,
-    pub samples: u64,
-}
 
 /// A recording, and what the target measured meanwhile.
 pub struct Measured {
@@ -55,6 +33,8 @@ pub struct Measured {
     pub profile: Profile,
     pub figures: Figures,
     pub summary: Summary,
+    /// What rspy said.
+    pub stderr: String,
     rate: u32,
 }
 
@@ -64,18 +44,30 @@ pub fn measure(target: &mut Target, what: &str, arguments: &[&str]) -> Outcome<M
     while waits.len() < TRIES {
         let before = waited(target.pid);
         target.ask()?;
-        let (profile, figures, summary) = record(target, RATE, seconds(), arguments)?;
+        let (profile, figures, output) = record(target, RATE, seconds(), arguments)?;
+        let summary = output.summary()?;
         let told = target.ask()?;
         let waiting = (waited(target.pid).saturating_sub(before)).as_secs_f64() / summary.seconds;
-        if waiting <= WAITING {
+        let missed = summary.missed as f64 / (f64::from(RATE) * summary.seconds);
+        if waiting.max(missed) <= WAITING {
             let what = format!("{what} {arguments:?}");
             let seconds = serde_json::from_str(&told)?;
-            return Ok(Measured { what, seconds, profile, figures, summary, rate: RATE });
+            return Ok(Measured {
+                what,
+                seconds,
+                profile,
+                figures,
+                summary,
+                stderr: output.stderr,
+                rate: RATE,
+            });
         }
-        waits.push(waiting);
+        waits.push((waiting, missed));
     }
-    Err(format!("the target waited for processors for {waits:.3?} of the time; run it on a quiet machine")
-        .into())
+    Err(format!(
+        "of the time, the target waited for processors, and rspy missed looks: {waits:.3?}; run it on a quiet machine"
+    )
+    .into())
 }
 
 /// How long each is recorded.
@@ -89,16 +81,16 @@ pub fn record(
     rate: u32,
     seconds: u32,
     arguments: &[&str],
-) -> Outcome<(Profile, Figures, Summary)> {
+) -> Outcome<(Profile, Figures, Output)> {
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("figures.json").display().to_string();
+    let path = folder.path().join("figures.json");
+    let file = path.display().to_string();
     let (rate, seconds) = (rate.to_string(), seconds.to_string());
     let common = ["--rate", &rate, "--duration", &seconds, "--summary", &file];
     let recording = Recording::of(target.pid, &[&common, arguments].concat())?;
     process::pin(recording.run.pid(), 1)?;
     let (profile, output) = recording.finish()?;
-    let figures = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
-    Ok((profile, figures, output.summary()?))
+    Ok((profile, Figures::read(&path)?, output))
 }
 
 /// How long the threads of a process have waited for processors.
