@@ -107,12 +107,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let warn = |failure: Failure| report(format_args!("rspy: {failure}"));
     let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show, warn);
     progress.finish();
-    let (recorder, summary) = sampled.map_err(|error| {
-        Failure::new(
-            format!("No thread could be started to record with: {error}."),
-            "Free some memory, or raise `ulimit -u`.",
-        )
-    })?;
+    let (recorder, summary) = sampled.map_err(|error| Failure::no_thread_to_record(&error))?;
     let Summary { end, duration, missed, sums } = summary;
     let stops = sums.stops;
     let refused = refused_stops(pid, &stops);

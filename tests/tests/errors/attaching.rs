@@ -193,3 +193,21 @@ pub fn version() -> Outcome {
     command.env("PYTHONHOME", &interpreter.prefix).args(["-c", WAIT]);
     fails_to_attach("version", Waiting::start(command, 1)?.pid())
 }
+
+/// With whatever a thread is asked for by, in each form of a dump, and of several processes.
+pub fn no_thread() -> Outcome {
+    let target = python()?;
+    let pid = target.pid();
+    for options in [&["--thread", "nosuch"][..], &["--thread", "no*", "--thread", "4194304", "--json"]] {
+        let mut command = dump(rspy(), pid);
+        command.args(options);
+        let message = fails("no-thread", command)?;
+        let there = format!("{pid} (MainThread)");
+        if !message.split_whitespace().collect::<Vec<_>>().join(" ").contains(&there) {
+            return Err(format!("no {there} in {message}").into());
+        }
+    }
+    let mut command = dump(rspy(), pid);
+    command.args(["--subprocesses", "--thread", "nosuch"]);
+    fails("no-thread", command).map(drop)
+}

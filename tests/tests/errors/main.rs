@@ -68,6 +68,7 @@ const CASES: &[Case] = &[
     ("child", attaching::child, Need::Nothing),
     ("children", attaching::children, Need::Nothing),
     ("no-python-below", attaching::no_python_below, Need::Nothing),
+    ("no-thread", attaching::no_thread, Need::Nothing),
     ("pypy", attaching::pypy, Need::Nothing),
     ("foreign", attaching::foreign, Need::ThirtyTwoBits),
     ("not-ready", attaching::not_ready, Need::Nothing),

@@ -29,6 +29,10 @@ struct Seen {
     /// By `threading.get_ident()`.
     thread_names: HashMap<u64, String>,
     names: ShortNames,
+    /// Threads that were not asked for: their ids and names.
+    passed_over: Vec<(u64, Option<String>)>,
+    /// Whether there is one that was asked for, whatever it does.
+    has_wanted: bool,
 }
 
 /// Looks at the process once and prints what it saw.
@@ -40,6 +44,7 @@ pub fn dump(options: &Dump) -> Result<ExitCode, Failure> {
         false => {
             let look = look(options, attach(pid, pausing)?);
             let mut seen = [look.map_err(|error| Failure::attaching(pid, &error.into()))?];
+            some_are_wanted(options, &seen)?;
             print(|out| match options.json {
                 true => json::write(out, options, &mut seen, None),
                 false => seen.iter_mut().try_for_each(|seen| text::process(out, options, seen)),
@@ -56,10 +61,12 @@ fn dump_family(options: &Dump, mut family: Family) -> Result<(), Failure> {
         print(|out| text::tree(out, &family))?;
     }
     let mut all = Vec::new();
+    let mut unwanted = Vec::new();
     let mut is_first = true;
     for target in family.take_targets() {
         let pid = target.process.pid();
         match look(options, target) {
+            Ok(seen) if !seen.has_wanted => unwanted.push(seen),
             Ok(seen) if options.json => all.push(seen),
             Ok(mut seen) => print(|out| {
                 if !std::mem::take(&mut is_first) {
@@ -70,10 +77,24 @@ fn dump_family(options: &Dump, mut family: Family) -> Result<(), Failure> {
             Err(error) => report(format_args!("rspy: {}", Failure::left_out(pid, &error.into()))),
         }
     }
+    if is_first && all.is_empty() {
+        some_are_wanted(options, &unwanted)?;
+    }
     match options.json {
         true => print(|out| json::write(out, options, &mut all, Some(&family))),
         false => Ok(()),
     }
+}
+
+/// Fails if all of these processes were looked at for threads that none of them has.
+fn some_are_wanted(options: &Dump, all: &[Seen]) -> Result<(), Failure> {
+    let Some(filter) = options.thread_choice.filter() else { return Ok(()) };
+    if all.is_empty() || all.iter().any(|seen| seen.has_wanted) {
+        return Ok(());
+    }
+    let pids: Vec<u32> = all.iter().map(|seen| seen.target.process.pid()).collect();
+    let threads: Vec<_> = all.iter().flat_map(|seen| seen.passed_over.iter().cloned()).collect();
+    Err(Failure::no_thread(&pids, &filter, &threads))
 }
 
 /// Looks at one process.
@@ -89,25 +110,32 @@ fn look(options: &Dump, mut target: Target) -> Result<Seen, ReadError> {
         report(format_args!("rspy: {failure}"));
     }
     let thread_names = target.thread_names();
+    let mut passed_over = Vec::new();
     if let Some(filter) = options.thread_choice.filter() {
         let pid = target.process.pid();
         threads.retain(|thread| {
+            let name = thread_names.get(&thread.python_id);
             let candidate = Candidate {
                 os_id: thread.os_id,
                 python_id: thread.python_id,
                 is_main: thread.os_id == Some(pid),
-                name: thread_names.get(&thread.python_id).map(String::as_str),
+                name: name.map(String::as_str),
             };
-            filter.matches(&candidate).is_yes()
+            let is_wanted = filter.matches(&candidate).is_yes();
+            if !is_wanted {
+                passed_over.push((thread.os_id.map_or(thread.python_id, u64::from), name.cloned()));
+            }
+            is_wanted
         });
     }
+    let has_wanted = passed_over.is_empty() || !threads.is_empty();
     threads.retain(|thread| is_in(options.modes.mode(), thread));
     let mut names = ShortNames::default();
     let mut files = threads.iter().flat_map(|thread| &thread.frames).filter_map(Frame::filename);
     if files.any(is_cell) {
         names.learn_cells(target.attached.notebook_cells(target.process.memory()));
     }
-    Ok(Seen { target, threads, thread_names, names })
+    Ok(Seen { target, threads, thread_names, names, passed_over, has_wanted })
 }
 
 /// Whether `thread` is one of those that `mode` asks for.

@@ -16,6 +16,7 @@ mod stops;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::fmt;
 

@@ -18,6 +18,7 @@ use super::permission::refused;
 use super::proc_status::Status;
 use super::surroundings::Place;
 use super::{Failure, attaching, stops};
+use crate::filter::ThreadFilter;
 
 /// Fails unless the failure reads as the row `id` says.
 #[track_caller]
@@ -298,6 +299,7 @@ fn others() -> Vec<(&'static str, Failure)> {
         ("elsewhere", attaching::missing(&proc, 7)),
         ("from-outside", attaching::missing(&in_container.root.path().join("proc"), i32::MAX as u32)),
         ("hidden", attaching::hidden(42)),
+        ("no-thread-to-record", Failure::no_thread_to_record(&io::ErrorKind::OutOfMemory.into())),
         ("output-quota", Failure::writing("profile.svg", &quota)),
         ("traced", stops::described(7, 8, "strace -p 7", Calls::default())),
         ("ptrace-refused", stops::described(7, 0, "", Calls { traces_refused: true, ..Calls::default() })),
@@ -330,4 +332,20 @@ fn a_closed_pipe_is_no_failure() {
     let error = io::Error::from_raw_os_error(nix::errno::Errno::EPIPE as i32);
     assert!(Failure::printing(&error).is_broken_pipe() && Failure::writing("x", &error).is_broken_pipe());
     assert!(!Failure::opening(Path::new("x"), &error).is_broken_pipe());
+}
+
+#[test]
+fn threads_that_are_there_are_listed_as_far_as_a_reader_goes() {
+    let asked = ThreadFilter::new(vec!["nosuch".parse().unwrap()], false).unwrap();
+    let one = Failure::no_thread(&[42], &asked, &[(42, Some("MainThread".into())), (43, None)]);
+    documented("no-thread", &one);
+    assert!(one.cause.ends_with("There are 42 (MainThread) and 43 (without a name)."), "{one}");
+    let many: Vec<_> = (0..1000).map(|id| (id, Some("worker".to_owned()))).collect();
+    let many = Failure::no_thread(&[42, 43, 44], &asked, &many);
+    documented("no-thread", &many);
+    assert!(
+        many.cause.starts_with("No thread of the processes 42, 43 and 44 has the name or the id nosuch.")
+    );
+    assert!(many.cause.ends_with("19 (worker) and 980 more."), "{many}");
+    documented("no-thread", &Failure::no_thread(&[42], &asked, &[]));
 }

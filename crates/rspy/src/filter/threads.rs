@@ -1,5 +1,6 @@
 //! `--thread` and `--main-thread`.
 
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use glob::Pattern;
@@ -35,6 +36,15 @@ impl FromStr for ThreadPattern {
         // A name may have a bracket that is never closed: then that is the name.
         let glob = Pattern::new(text).ok().filter(|_| is_glob(text));
         Ok(ThreadPattern::Name { exact: text.into(), glob })
+    }
+}
+
+impl Display for ThreadPattern {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            ThreadPattern::Id(id) => id.fmt(out),
+            ThreadPattern::Name { exact, .. } => crate::printable::printable(exact).fmt(out),
+        }
     }
 }
 
@@ -118,6 +128,21 @@ impl ThreadFilter {
     }
 }
 
+impl Display for ThreadFilter {
+    /// Whose name or id a thread has to have: `worker-* or 41`.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            let before = if index == 0 { "" } else { " or " };
+            write!(out, "{before}{pattern}")?;
+        }
+        match (self.main, self.patterns.is_empty()) {
+            (true, true) => write!(out, "of the main thread"),
+            (true, false) => write!(out, " or of the main thread"),
+            (false, _) => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -177,6 +202,13 @@ mod tests {
             Match::No
         );
         assert!(ThreadFilter::new(Vec::new(), false).is_none());
+    }
+
+    #[test]
+    fn what_is_asked_for_is_said() {
+        assert_eq!(filter(&["worker"], false).to_string(), "worker");
+        assert_eq!(filter(&["w-*", "41"], true).to_string(), "w-* or 41 or of the main thread");
+        assert_eq!(filter(&[], true).to_string(), "of the main thread");
     }
 
     proptest! {
