@@ -111,6 +111,10 @@ const CASES: &[Case] = &[
     ("recording-itself", recordings::itself, Need::Nothing),
     ("recording-full", recordings::full, Need::Nothing),
     ("report-full", recordings::report_full, Need::Root),
+    ("foreign-version", recordings::foreign_version, Need::Nothing),
+    ("foreign-damaged", recordings::foreign_damaged, Need::Nothing),
+    ("foreign-cut", recordings::foreign_cut, Need::Nothing),
+    ("no-changes", recordings::no_changes, Need::Nothing),
     ("report-exception", recordings::exceptions, Need::Nothing),
     ("limits", recordings::no_recording, Need::Nothing),
 ];

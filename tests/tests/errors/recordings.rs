@@ -70,6 +70,28 @@ pub fn foreign() -> Outcome {
     fails_with("recording-foreign", b"")
 }
 
+pub fn foreign_version() -> Outcome {
+    fails_with("foreign-version", b"MOJ\x09")
+}
+
+/// A profile whose one sample is of a frame that is not there.
+pub fn foreign_damaged() -> Outcome {
+    let file = r#"{"$schema": "https://www.speedscope.app/file-format-schema.json", "shared": {"frames": []}, "profiles": [
+        {"type": "sampled", "name": "x", "unit": "none", "startValue": 0, "endValue": 1, "samples": [[7]], "weights": [1]}]}"#;
+    fails_with("foreign-damaged", file.as_bytes())
+}
+
+pub fn foreign_cut() -> Outcome {
+    let file = r#"{"$schema": "https://www.speedscope.app/file-format-schema.json", "shared": {"frames": []}, "profiles": ["#;
+    fails_with("foreign-cut", file.as_bytes())
+}
+
+pub fn no_changes() -> Outcome {
+    let mut command = report(rspy(), Path::new("after.rspy"));
+    command.args(["--diff", "before.rspy", "-f", "raw"]);
+    fails("no-changes", command).map(drop)
+}
+
 pub fn empty() -> Outcome {
     fails_with("recording-empty", &HEADER)?;
     fails_with("recording-empty", &HEADER[..5])
