@@ -196,7 +196,8 @@ pub fn version() -> Outcome {
 
 /// With whatever a thread is asked for by, in each form of a dump, and of several processes.
 pub fn no_thread() -> Outcome {
-    let target = python()?;
+    // Only threading gives the main thread a name.
+    let target = python_by(&[], &format!("import threading; {WAIT}"))?;
     let pid = target.pid();
     for options in [&["--thread", "nosuch"][..], &["--thread", "no*", "--thread", "4194304", "--json"]] {
         let mut command = dump(rspy(), pid);

@@ -35,7 +35,7 @@ pub fn foreign(_: &Interpreter) -> Outcome {
         ("flamegraph.svg", b"<?xml version=\"1.0\" standalone=\"no\"?><svg></svg>"),
         ("empty.rspy", b""),
         ("zeros.rspy", &[0; 4096]),
-        ("stacks.txt", b"main (app.py:1);work (app.py:2) 12\n"),
+        ("notes.txt", b"the stacks of the day before yesterday\nmore of them\n"),
     ];
     for (name, bytes) in foreign {
         fs::write(path(name), bytes)?;
