@@ -2,7 +2,7 @@
 //!
 //! They name process 12345, `python` and `program.py`: each runs in a pid namespace of its own in which a Python has
 //! that id, and in a folder that has the rest. Of indented lines those that begin with `rspy` are commands; what
-//! follows two blanks or more is no part of them; what is a report of `app.rspy` finds a recording there. In the help they stand below `Examples:`.
+//! follows two blanks or more is no part of them; what is a report finds recordings there. In the help they stand below `Examples:`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -100,9 +100,11 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
     // As long as the latest time that a command asks for.
     let recorded =
         |file: &str, seconds: u32| format!("rspy record -d {seconds} -o {file} -p 12345 > /dev/null 2>&1; ");
-    let recordings = match command.starts_with("rspy report") {
+    let recordings: String = match command.starts_with("rspy report") {
         true => {
-            recorded("app.rspy", if command.contains("--from") { 12 } else { 1 }) + &recorded("app.1.rspy", 1)
+            let seconds = if command.contains("--from") { 12 } else { 1 };
+            let files = command.split_whitespace().filter(|word| word.ends_with(".rspy"));
+            files.map(|file| recorded(file, seconds)).collect()
         }
         false => String::new(),
     };
@@ -139,6 +141,11 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
     has_result(command, path, &text).map_err(|error| format!("{command}: {error}\n{text}{errors}").into())
 }
 
+/// What of it is text.
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// Whether the command has done what it is there for.
 fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
     let words: Vec<&str> = command.split_whitespace().collect();
@@ -147,7 +154,10 @@ fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
         let file_path = folder.join(file);
         let recording = match file.ends_with(".rspy") {
             true => Run::start([OsStr::new("report"), file_path.as_os_str()])?.output()?.success()?.stdout,
-            false => fs::read_to_string(file_path)?,
+            false if file.ends_with(".gz") => {
+                text_of(&Command::new("gzip").arg("-dc").arg(file_path).output()?.stdout)
+            }
+            false => text_of(&fs::read(file_path)?),
         };
         let function = if command.contains("program.py") { "work" } else { "spin" };
         return if recording.contains(function) {

@@ -43,7 +43,8 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Records stack traces to a flame graph or another format
-    #[command(after_help = RECORD_NOTES, group = whom(), override_usage = RECORD_USAGE)]
+    // Before there was a report, as in py-spy, these were not ambiguous.
+    #[command(after_help = RECORD_NOTES, group = whom(), override_usage = RECORD_USAGE, aliases = ["r", "re"])]
     Record(Record),
     /// Shows the functions that use the most time, live (not in this release yet)
     #[command(after_help = TOP_NOTES, group = whom(), override_usage = TOP_USAGE)]
