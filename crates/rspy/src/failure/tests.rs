@@ -339,7 +339,7 @@ fn threads_that_are_there_are_listed_as_far_as_a_reader_goes() {
     let asked = ThreadFilter::new(vec!["nosuch".parse().unwrap()], false).unwrap();
     let one = Failure::no_thread(&[42], &asked, &[(42, Some("MainThread".into())), (43, None)]);
     documented("no-thread", &one);
-    assert!(one.cause.ends_with("There are 42 (MainThread) and 43 (without a name)."), "{one}");
+    assert!(one.cause.ends_with("These are there: 42 (MainThread) and 43 (without a name)."), "{one}");
     let many: Vec<_> = (0..1000).map(|id| (id, Some("worker".to_owned()))).collect();
     let many = Failure::no_thread(&[42, 43, 44], &asked, &many);
     documented("no-thread", &many);

@@ -27,10 +27,10 @@ impl Failure {
         if threads.len() > MOST {
             all.push(format!("{} more", threads.len() - MOST));
         }
-        let there = if all.is_empty() { "none at all".to_owned() } else { joined(&all) };
+        let there = if all.is_empty() { "none".to_owned() } else { joined(&all) };
         Failure::new(
             format!(
-                "No thread of {whose} {} has the name or the id {asked}. There are {there}.",
+                "No thread of {whose} {} has the name or the id {asked}. These are there: {there}.",
                 joined(&pids)
             ),
             "Give --thread the name or the id of one of them.",
