@@ -391,6 +391,12 @@ impl Roster {
         self.members.iter().any(|member| member.run_state == Some(RunState::Dead))
     }
 
+    /// Whether it is time to look again who a thread is that was not known: it was met before it had begun. Less and
+    /// less often, since nobody may ever run in it.
+    pub fn may_have_begun(&self) -> bool {
+        self.members.iter().any(|member| member.os_id.is_none() && member.counted.looks.is_power_of_two())
+    }
+
     /// Adds the kernel threads that may be running bytecode to `tids`. Sleeping ones never are
     /// stopped: an interrupted sleep can end early, and they stand still as it is.
     pub fn may_run(&self, gil: &GilState, tids: &mut Vec<u32>) {

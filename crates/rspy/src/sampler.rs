@@ -316,8 +316,9 @@ impl Sampler {
             }
             self.roster.refresh(now);
             self.roster.see(&self.attached, &self.heads, &self.gil, (&self.batch, asked));
-            self.is_stale =
-                !self.heads.are_same(&self.attached, &self.batch, asked) || self.roster.has_ended();
+            self.is_stale = !self.heads.are_same(&self.attached, &self.batch, asked)
+                || self.roster.has_ended()
+                || self.roster.may_have_begun();
             if !self.is_stale {
                 break;
             }
