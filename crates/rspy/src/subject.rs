@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::time::TimeSpec;
-use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use rspy_process::ReadError;
 use rspy_profile::LostReason;
@@ -24,6 +24,11 @@ const REST: u32 = 100;
 const NAMES: Duration = Duration::from_millis(20);
 const LOOK_SELDOM: Duration = Duration::from_secs(8);
 
+/// How often at most its time on CPUs is asked for, and its memory: of a process that has ended nothing is known but
+/// what was asked before.
+const CPU: Duration = Duration::from_millis(20);
+const MEMORY: Duration = Duration::from_secs(1);
+
 /// A process that is recorded.
 pub struct Subject {
     /// What samples it.
@@ -35,6 +40,10 @@ pub struct Subject {
     search: Search,
     span: Span,
     max_rss: Option<u64>,
+    cpu_clock: Option<ClockId>,
+    /// When its time on CPUs and its memory are asked for next.
+    next_cpu: Instant,
+    next_memory: Instant,
     looks: Looks,
 }
 
@@ -69,14 +78,18 @@ impl Subject {
     ) -> Subject {
         let pid = target.process.pid();
         let now = Instant::now();
+        let cpu_clock = cpu_clock_of(pid);
         Subject {
             // It may replace itself (`exec`) by another Python.
             search: Search::new(pid, wanted.pausing),
             sampler: Sampler::new(target, told.process, wanted.clone(), begun, seed),
             told,
             is_in_tree,
-            span: Span::new(now, cpu_time(pid)),
+            span: Span::new(now, cpu_clock.and_then(time_of)),
             max_rss: None,
+            cpu_clock,
+            next_cpu: now + CPU,
+            next_memory: now + MEMORY,
             looks: Looks {
                 cost: Duration::ZERO,
                 last: now,
@@ -99,6 +112,7 @@ impl Subject {
             Ok(over) => {
                 end = over;
                 self.settle(queue, end, false);
+                self.measure(end);
             }
             // An exiting process loses its memory a little before it counts as exited.
             Err(ReadError::Gone) => return Err(Ended::Gone),
@@ -106,7 +120,10 @@ impl Subject {
                 if !self.sampler.process.is_same() {
                     return Err(Ended::Gone);
                 }
-                queue.tell(self.told.process, News::Lost(lost_reason(error), 1));
+                // A fork that had become another program before it was looked at has lost nothing.
+                if !self.is_in_tree || self.sampler.threads_met() > 0 {
+                    queue.tell(self.told.process, News::Lost(lost_reason(error), 1));
+                }
                 if self.is_in_tree {
                     return Err(Ended::Replaced);
                 }
@@ -138,10 +155,21 @@ impl Subject {
         let names = attached.thread_names(process.memory());
         self.sampler.learn_names(&names);
         queue.tell(self.told.process, News::Names(names));
-        let process = &self.sampler.process;
-        self.span.extend(now, cpu_time(process.pid()));
-        self.max_rss = process.max_rss().max(self.max_rss);
+        self.span.extend(now, self.cpu_clock.and_then(time_of));
+        self.max_rss = self.sampler.process.max_rss().max(self.max_rss);
         self.looks.cost = begun.elapsed();
+    }
+
+    /// Asks for its time on CPUs and its memory, if it is time to.
+    fn measure(&mut self, now: Instant) {
+        if now >= self.next_cpu {
+            self.next_cpu = now + CPU;
+            self.span.extend(now, self.cpu_clock.and_then(time_of));
+        }
+        if now >= self.next_memory {
+            self.next_memory = now + MEMORY;
+            self.max_rss = self.sampler.process.max_rss().max(self.max_rss);
+        }
     }
 
     fn tell_figures(&mut self, queue: &mut Queue) {
@@ -191,8 +219,12 @@ impl Subject {
     }
 }
 
-/// The time that all threads of process `pid` have spent on a CPU; `None` if it is gone.
-fn cpu_time(pid: u32) -> Option<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+/// The clock of the time that all threads of process `pid` spend on CPUs; `None` if it is gone.
+fn cpu_clock_of(pid: u32) -> Option<ClockId> {
+    clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()
+}
+
+/// What it shows; `None` if its process is gone.
+fn time_of(clock: ClockId) -> Option<Duration> {
     clock_gettime(clock).ok().map(|time: TimeSpec| time.into())
 }
