@@ -33,6 +33,10 @@ const SETTLED: Duration = Duration::from_millis(2);
 /// The same for one that runs what had no Python in it before: most of those are gone by then.
 const UNLIKELY: Duration = Duration::from_millis(50);
 
+/// How long a fork may take until a thread state of it is of one of its own threads. Of one that will only run another
+/// program none ever is: it has its parent's, in the very memory of its parent while that waits (`vfork`).
+const OWNED: Duration = Duration::from_millis(50);
+
 /// How long an interpreter may take to start before it is said that it cannot be read.
 const STARTING: Duration = Duration::from_secs(1);
 
@@ -194,6 +198,9 @@ impl Search {
     fn interpreter_of(&self, member: &Member) -> Result<(Process, Attached), FindError> {
         let process = Process::open(member.pid)?;
         let attached = match self.in_fork(member, &process) {
+            Some(attached) if self.is_young(member) && !has_own_threads(&attached, &process)? => {
+                return Err(FindError::NotReady);
+            }
             Some(attached) => attached,
             None => self.interpreters.find(&process)?,
         };
@@ -207,6 +214,10 @@ impl Search {
         // As of now: it may just have become another program.
         let is_alike = executable_of(member.pid) == parent.tries.executable;
         parent.attached.as_ref().filter(|_| is_alike)?.in_fork(process)
+    }
+
+    fn is_young(&self, member: &Member) -> bool {
+        self.candidates.get(&member.pid).is_some_and(|candidate| candidate.since.elapsed() < OWNED)
     }
 
     /// Learns what is in a process.
@@ -235,8 +246,19 @@ impl Search {
     }
 
     fn runs_python(&self, pid: u32) -> bool {
-        self.candidates.get(&pid).is_some_and(|candidate| candidate.attached.is_some())
+        let Some(candidate) = self.candidates.get(&pid) else { return false };
+        // It may have become another program, which only who samples it would have noticed.
+        let is_same =
+            executable_of(pid).is_none_or(|executable| Some(executable) == candidate.tries.executable);
+        candidate.attached.is_some() && is_same
     }
+}
+
+/// Whether any of its thread states is of a thread that the process has.
+fn has_own_threads(attached: &Attached, process: &Process) -> Result<bool, ReadError> {
+    let states = attached.threads(process.memory())?;
+    let ids = attached.kernel_ids(process, process.memory(), &states);
+    Ok(ids.iter().any(Option::is_some))
 }
 
 /// Who is above whom.
