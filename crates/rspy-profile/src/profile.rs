@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::format::Format;
 use crate::frame::{Frames, LostReason};
 use crate::metadata::Metadata;
-use crate::process::Processes;
+use crate::process::{ProcessId, Processes};
 use crate::sample::Sample;
 use crate::samples::{Kept, MOST_WEIGHT, Run, Samples};
 use crate::stack::{StackId, Stacks};
@@ -72,24 +72,43 @@ impl Profile {
     }
 }
 
-/// How many samples could not be taken, by reason: those of which not even the thread is known. A
+/// How many samples could not be taken, by reason and process: those of which not even the thread is known. A
 /// known thread whose stack is not known has a sample, with a
 /// [`FrameKind::Lost`](crate::FrameKind::Lost) frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    counts: BTreeMap<LostReason, u64>,
+    /// Of no process that is known, or of one.
+    counts: BTreeMap<(Option<ProcessId>, LostReason), u64>,
 }
 
 impl Lost {
-    /// Counts `weight` more samples as lost.
+    /// Counts `weight` more samples as lost, of no process that is known.
     pub fn add(&mut self, reason: LostReason, weight: u64) {
+        self.add_to(None, reason, weight);
+    }
+
+    /// Counts `weight` more samples of `process` as lost.
+    pub fn add_of(&mut self, process: ProcessId, reason: LostReason, weight: u64) {
+        self.add_to(Some(process), reason, weight);
+    }
+
+    fn add_to(&mut self, process: Option<ProcessId>, reason: LostReason, weight: u64) {
         let weight = weight.min(MOST_WEIGHT - self.total());
-        *self.counts.entry(reason).or_default() += weight;
+        *self.counts.entry((process, reason)).or_default() += weight;
     }
 
     /// The number of lost samples of each reason that occurred.
     pub fn iter(&self) -> impl Iterator<Item = (LostReason, u64)> {
-        self.counts.iter().map(|(&reason, &count)| (reason, count))
+        let mut sums: BTreeMap<LostReason, u64> = BTreeMap::new();
+        for ((_, reason), count) in &self.counts {
+            *sums.entry(*reason).or_default() += count;
+        }
+        sums.into_iter()
+    }
+
+    /// The number of lost samples of each process and reason; `None` is no process that is known.
+    pub fn by_process(&self) -> impl Iterator<Item = (Option<ProcessId>, LostReason, u64)> {
+        self.counts.iter().map(|(&(process, reason), &count)| (process, reason, count))
     }
 
     /// The number of lost samples.

@@ -90,8 +90,10 @@ impl Tree {
             let node = builder.stack(root, folded.stack, depth_limit);
             builder.tree.own[node.index()] += folded.weight;
         }
-        for (reason, weight) in profile.lost.iter() {
-            let node = builder.tree.note(NodeId::ROOT, &label::lost(reason));
+        for (process, reason, weight) in profile.lost.by_process() {
+            let process = process.filter(|_| options.by_process);
+            let root = process.map_or(NodeId::ROOT, |process| builder.process(process));
+            let node = builder.tree.note(root, &label::lost(reason));
             builder.tree.own[node.index()] += weight;
         }
         builder.tree
@@ -373,6 +375,25 @@ mod tests {
             [("[lost: exited while read]".into(), 20), ("[rest]".into(), 5), ("a;b".into(), 10)]
         );
         assert_eq!(tree.total(), 35);
+    }
+
+    #[test]
+    fn what_is_lost_of_a_process_is_below_it_where_processes_are_shown() {
+        let mut profile = profile(&[(&["a"], 1)]);
+        let process = profile.threads[crate::ThreadId::from_index(0)].process;
+        profile.lost.add_of(process, LostReason::Exited, 2);
+        profile.lost.add(LostReason::Exited, 4);
+        let of = |options: &Options| lines(&Tree::new(&profile, options, None));
+        assert_eq!(
+            of(&Options { by_process: true, ..Options::default() }),
+            [
+                ("[lost: exited while read]".into(), 4),
+                ("process 1:\"\";[lost: exited while read]".into(), 2),
+                ("process 1:\"\";a".into(), 1)
+            ]
+        );
+        let all = of(&Options::default());
+        assert_eq!(all, [("[lost: exited while read]".into(), 6), ("a".into(), 1)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What each thread and process has done, counted while it is sampled: shares of its time on a CPU, with
 //! the GIL, waiting for it, and collecting garbage.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
 
@@ -125,7 +126,7 @@ pub struct ProcessFigures {
     pub pid: u32,
     /// The id of the Python process above it, if that is recorded too.
     pub parent: Option<u32>,
-    /// Its command line.
+    /// Its command line; the last one if it has replaced itself by other programs (`exec`).
     pub command_line: String,
     /// How long it was recorded, in seconds.
     pub seconds: f64,
@@ -135,6 +136,8 @@ pub struct ProcessFigures {
     pub max_rss: Option<u64>,
     /// The samples of it in the recording.
     pub samples: u64,
+    /// The samples of it that could not be taken, by reason, beside those that show it in their stack.
+    pub lost: BTreeMap<String, u64>,
     /// Its threads, in the order they were met.
     pub threads: Vec<ThreadFigures>,
 }
@@ -211,6 +214,7 @@ impl ProcessFigures {
         (pid, parent): (u32, Option<u32>),
         command_line: String,
         counted: &ProcessCounted,
+        lost: BTreeMap<String, u64>,
         threads: Vec<ThreadFigures>,
     ) -> ProcessFigures {
         let seconds = counted.seen.as_secs_f64();
@@ -222,8 +226,31 @@ impl ProcessFigures {
             cpu_percent: counted.cpu.map(|cpu| percent(cpu.as_secs_f64(), seconds)),
             max_rss: counted.max_rss,
             samples: threads.iter().map(|thread| thread.samples).sum(),
+            lost,
             threads,
         }
+    }
+}
+
+impl ProcessFigures {
+    /// Adds what was counted after the process had replaced itself by another program. That has threads of its own,
+    /// though the first may have the id of the one before.
+    pub fn go_on_as(&mut self, next: ProcessFigures) {
+        let seconds = self.seconds + next.seconds;
+        let cpu = |process: &ProcessFigures| Some(process.cpu_percent? * process.seconds);
+        self.cpu_percent = match (cpu(self), cpu(&next)) {
+            (Some(before), Some(after)) => Some((before + after) / seconds.max(f64::MIN_POSITIVE)),
+            (before, after) => before.and(self.cpu_percent).or(after.and(next.cpu_percent)),
+        };
+        self.seconds = seconds;
+        self.command_line = next.command_line;
+        self.parent = self.parent.or(next.parent);
+        self.max_rss = self.max_rss.max(next.max_rss);
+        self.samples += next.samples;
+        for (reason, count) in next.lost {
+            *self.lost.entry(reason).or_default() += count;
+        }
+        self.threads.extend(next.threads);
     }
 }
 
@@ -284,7 +311,23 @@ impl Figures {
             }
             write!(out, " {:>8}", grouped(process.samples))?;
         }
-        self.rest(out, processes.len(), "processes")
+        self.rest(out, processes.len(), "processes")?;
+        self.lost_of_each(out)
+    }
+
+    /// Which processes lost samples are of, and why they are lost.
+    fn lost_of_each(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let lost: Vec<(u32, &str, u64)> = self
+            .processes
+            .iter()
+            .flat_map(|process| {
+                process.lost.iter().map(|(reason, count)| (process.pid, reason.as_str(), *count))
+            })
+            .collect();
+        for (pid, reason, count) in lost.iter().take(MOST_ROWS) {
+            write!(out, "\n  {} lost of process {pid}: {reason}", grouped(*count))?;
+        }
+        self.rest(out, lost.len(), "processes with lost samples")
     }
 
     fn table_of_threads(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -370,6 +413,7 @@ mod tests {
             cpu_percent: Some(12.5),
             max_rss: Some(12_345_678),
             samples: 4_321,
+            lost: BTreeMap::new(),
             threads,
         }
     }
@@ -402,6 +446,31 @@ mod tests {
             assert!(line.chars().count() <= 80, "{line}");
         }
         assert!(text.contains("and 30 more processes"));
+    }
+
+    #[test]
+    fn a_process_that_replaced_itself_is_one() {
+        let mut first = process(8, vec![thread(8, "MainThread", 5.0)]);
+        let mut next = process(8, vec![thread(8, "MainThread", 50.0)]);
+        (next.seconds, next.cpu_percent, next.max_rss) = (6.0, Some(52.5), Some(1));
+        next.command_line = "python other.py".to_owned();
+        first.go_on_as(next);
+        assert_eq!((first.seconds, first.cpu_percent, first.samples), (8.0, Some(42.5), 8_642));
+        assert_eq!((first.max_rss, first.threads.len()), (Some(12_345_678), 2));
+        assert_eq!(first.command_line, "python other.py");
+        let unknown = ProcessFigures { cpu_percent: None, ..process(8, Vec::new()) };
+        first.go_on_as(unknown);
+        assert_eq!(first.cpu_percent, Some(42.5));
+    }
+
+    #[test]
+    fn lost_samples_are_of_a_process() {
+        let mut processes = vec![process(8, Vec::new()), process(9, Vec::new())];
+        let text = Figures { processes: processes.clone() }.to_string();
+        assert!(!text.contains("lost"), "{text}");
+        processes[1].lost = BTreeMap::from([("inconsistent stack".to_owned(), 1_234)]);
+        let text = Figures { processes }.to_string();
+        assert!(text.contains("\n  1,234 lost of process 9: inconsistent stack\n"), "{text}");
     }
 
     #[test]

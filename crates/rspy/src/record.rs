@@ -10,19 +10,22 @@ use rspy_profile::{By, FormatError, Metadata, Options, Overhead, Profile};
 use crate::attach::attach;
 use crate::cli::{Mode, Record};
 use crate::costs::Costs;
-use crate::failure::{Failure, refused_stops};
+use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::launch::{Launched, exit_code};
 use crate::output::Output;
 use crate::progress::{Messages, Progress, grouped, report};
 use crate::recorder::Recorder;
 use crate::sampler::{Only, Wanted, Which};
-use crate::session::{self, End, Plan, Summary};
+use crate::session::{self, End, Plan, Sampled, Summary};
 use crate::signals::Signals;
 use crate::sink::{Files, Limits, Sink};
 use crate::stats::Stats;
 use crate::target::{Pausing, Target};
 use crate::tree::Family;
+
+/// Of so many processes it is told that they could not be stopped: the others have the same reason, mostly.
+const MOST_REFUSED: usize = 5;
 
 /// Records and writes what was gathered, whatever ended it.
 pub fn record(options: &Record) -> Result<ExitCode, Failure> {
@@ -92,7 +95,6 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
 
     announce(options, &messages);
     let costs = Costs::start();
-    let pid = target.process.pid();
     let profile = Profile::for_format(metadata(options, &target), format);
     let sink = match format.is_written_as_taken() {
         true => {
@@ -107,10 +109,10 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     let warn = |failure: Failure| report(format_args!("rspy: {failure}"));
     let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show, warn);
     progress.finish();
-    let (recorder, summary) = sampled.map_err(|error| Failure::no_thread_to_record(&error))?;
+    let Sampled { recorder, summary, refused } =
+        sampled.map_err(|error| Failure::no_thread_to_record(&error))?;
     let Summary { end, duration, missed, sums } = summary;
     let stops = sums.stops;
-    let refused = refused_stops(pid, &stops);
     match end {
         End::Elapsed => {}
         End::Exited => {
@@ -180,8 +182,11 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         if samples == 0 && lost == 0 {
             report(nothing_seen(options, sums.counts.passes, figures.know_the_gil()));
         }
-        if let Some(failure) = refused {
+        for failure in refused.iter().take(MOST_REFUSED) {
             report(format_args!("rspy: {failure}"));
+        }
+        if refused.len() > MOST_REFUSED {
+            report(format_args!("rspy: So were {} more processes.", refused.len() - MOST_REFUSED));
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::lines::Location;
 use rspy_cpython::sampling::{Node, NodeId};
@@ -116,7 +117,7 @@ impl Recorder {
             return;
         }
         if let News::Lost(reason, count) = news {
-            self.profile.lost.add(reason, count);
+            self.lose(subject, reason, count);
             return;
         }
         if let News::Below(parent) = news {
@@ -149,7 +150,7 @@ impl Recorder {
     /// Adds a sample.
     pub fn add(&mut self, taken: &Taken) {
         if taken.known == Known::Lost {
-            self.profile.lost.add(LostReason::Inconsistent, 1);
+            self.lose(taken.process, LostReason::Inconsistent, 1);
             return;
         }
         let Recorder { profile, subjects, .. } = self;
@@ -214,19 +215,49 @@ impl Recorder {
         let Recorder { profile, subjects, sink, failure, .. } = self;
         let sink = sink.map(|sink| failure.map_or(Ok(sink), Err));
         let text = |id| profile.strings[id].to_owned();
-        let processes = subjects.iter().map(|subject| {
-            let threads = subject.figures.iter().map(|(id, (counted, samples))| {
+        let mut processes: IndexMap<(u32, u64), ProcessFigures> = IndexMap::new();
+        for subject in &subjects {
+            // A thread state without ids has no thread yet: that is met again when it has one.
+            let has_begun = |id: ThreadId| {
+                let thread = &profile.threads[id];
+                thread.os_id.is_some() || thread.python_id.is_some_and(|id| id != 0)
+            };
+            let begun = subject.figures.iter().filter(|(id, (_, samples))| *samples > 0 || has_begun(**id));
+            let threads = begun.map(|(id, (counted, samples))| {
                 let thread = &profile.threads[*id];
                 let ids = (thread.os_id, thread.python_id);
                 ThreadFigures::new(ids, thread.name.map(text), counted, *samples)
             });
+            let threads: Vec<ThreadFigures> = threads.collect();
+            // It had ended, or become another program, before it was looked at.
+            if threads.is_empty() && subjects.len() > 1 {
+                continue;
+            }
             let process = &profile.processes[subject.id];
             let parent = process.parent.map(|parent| profile.processes[parent].pid);
             let command_line = text(process.command_line);
-            ProcessFigures::new((process.pid, parent), command_line, &subject.counted, threads.collect())
-        });
-        let figures = Figures { processes: processes.collect() };
+            let lost = profile.lost.by_process().filter(|(process, ..)| *process == Some(subject.id));
+            let lost = lost.map(|(_, reason, count)| (reason.to_string(), count)).collect();
+            let ids = (process.pid, parent);
+            let figures = ProcessFigures::new(ids, command_line, &subject.counted, lost, threads);
+            // A process that replaced itself by another program was met again.
+            match processes.entry((process.pid, subject.process.start_time())) {
+                Entry::Vacant(entry) => drop(entry.insert(figures)),
+                Entry::Occupied(mut entry) => entry.get_mut().go_on_as(figures),
+            }
+        }
+        let figures = Figures { processes: processes.into_values().collect() };
         (profile, figures, sink)
+    }
+
+    /// Counts samples of process number `subject` that could not be taken.
+    fn lose(&mut self, subject: u32, reason: LostReason, count: u64) {
+        // Of what did not fit into the queue it is not known whose it was.
+        let subject = self.subjects.get(subject as usize).filter(|_| reason != LostReason::Dropped);
+        match subject {
+            Some(subject) => self.profile.lost.add_of(subject.id, reason, count),
+            None => self.profile.lost.add(reason, count),
+        }
     }
 
     fn begin(&mut self, process: Process, parent: Option<u32>) {

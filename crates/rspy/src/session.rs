@@ -11,7 +11,7 @@ use rspy_process::{Process, Usage};
 use rspy_profile::LostReason;
 
 use crate::clock::{Clock, Rate};
-use crate::failure::Failure;
+use crate::failure::{Failure, refused_stops};
 use crate::launch::{Launched, serve};
 use crate::queue::{News, Queue};
 use crate::recorder::Recorder;
@@ -65,6 +65,16 @@ pub struct Summary {
     pub sums: Sums,
 }
 
+/// What was sampled.
+pub struct Sampled {
+    /// It has all samples.
+    pub recorder: Recorder,
+    /// What they came to.
+    pub summary: Summary,
+    /// What to tell of processes that could not be stopped, and were read nevertheless.
+    pub refused: Vec<Failure>,
+}
+
 /// What is counted of each process, added up.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Sums {
@@ -89,6 +99,8 @@ struct Subjects<'p> {
     /// The number of each process that was met, by its id: the latest that had it.
     numbers: HashMap<u32, u32>,
     sums: Sums,
+    /// What to tell of processes that could not be stopped.
+    refused: Vec<Failure>,
 }
 
 impl Subjects<'_> {
@@ -141,6 +153,7 @@ impl Subjects<'_> {
         let Sums { stops, suspensions, counts, usage, work } = &mut self.sums;
         let sampler = &subject.sampler;
         stops.add(&sampler.stops());
+        self.refused.extend(refused_stops(sampler.process.pid(), &sampler.stops()));
         *suspensions += sampler.suspensions();
         counts.add(&sampler.counts);
         let (used, worked) = (sampler.usage(), sampler.work());
@@ -175,7 +188,7 @@ pub fn sample(
     signals: &mut Signals,
     show: impl Fn(Duration, &Recorder) + Send + 'static,
     warn: impl Fn(Failure),
-) -> io::Result<(Recorder, Summary)> {
+) -> io::Result<Sampled> {
     // Each thread takes some files; a program that was started has its own limit by now.
     allow_open_files();
     let pid = target.process.pid();
@@ -192,8 +205,15 @@ pub fn sample(
         None => None,
     };
     let seed = seed.rotate_left(32);
-    let mut family =
-        Subjects { plan, start, seed, subjects: Vec::new(), numbers: HashMap::new(), sums: Sums::default() };
+    let mut family = Subjects {
+        plan,
+        start,
+        seed,
+        subjects: Vec::new(),
+        numbers: HashMap::new(),
+        sums: Sums::default(),
+        refused: Vec::new(),
+    };
     family.add(target, None, &mut queue);
     // One too far away to be counted is none.
     let limit = plan.limit.and_then(|limit| start.checked_add(limit));
@@ -262,5 +282,5 @@ pub fn sample(
     let summary = Summary { end, duration: start.elapsed(), missed: missed + sums.counts.preempted, sums };
     let recorder = queue.finish();
     tracing::info!(?summary, samples = recorder.samples(), "sampling ended");
-    Ok((recorder, summary))
+    Ok(Sampled { recorder, summary, refused: family.refused })
 }
