@@ -2,6 +2,7 @@
 looked at."""
 import json
 import os
+import select
 import socket
 import sys
 import threading
@@ -15,6 +16,18 @@ def meet(port):
     connection.recv(testify(connection))
     connection.close()
     return 'met'
+
+
+def company(port):
+    """The same for who has to work as long as the test is there: the test lets go with a byte, and hangs up later."""
+    connection = socket.create_connection(('127.0.0.1', int(port)))
+    connection.recv(testify(connection))
+    return connection
+
+
+def is_open(connection):
+    """Whether the test has not hung up."""
+    return not select.select([connection], [], [], 0)[0]
 
 
 def testify(connection, size=1):

@@ -1,5 +1,6 @@
 //! The JSON that `record --summary` writes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub struct ProcessFigures {
     pub max_rss: Option<u64>,
     /// Samples in the recording.
     pub samples: u64,
+    /// Samples that could not be taken, by reason.
+    pub lost: BTreeMap<String, u64>,
     /// In the order they were met.
     pub threads: Vec<ThreadFigures>,
 }

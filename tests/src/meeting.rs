@@ -1,7 +1,7 @@
 //! Meetings with a program in the middle of its work (`tests/programs/meeting.py`): a thread of it connects, says what
 //! it stands in, and stands there until it is let go.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
@@ -73,6 +73,12 @@ impl Meeting {
     pub fn part(mut self) -> Meeting {
         self.connection = None;
         self
+    }
+
+    /// Lets a thread work that does so until this is dropped.
+    pub fn let_work(&mut self) -> Outcome {
+        let connection = self.connection.as_mut().ok_or("the test has parted")?;
+        Ok(connection.get_mut().write_all(b"x")?)
     }
 
     /// The thread, as it describes itself.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::Outcome;
-use crate::interpreters::{self, in_ci};
+use crate::interpreters::{self, Interpreter, in_ci};
 
 /// The folder to put on PYTHONPATH for `package` (`NAME==VERSION`, or `NAME` for what suits the interpreter), with
 /// `bin` below for its commands. Installed once, by the pip of `python`; `label` keeps interpreters apart.
@@ -50,12 +50,28 @@ pub fn provide(python: &Path, label: &str, package: &str) -> Outcome<Option<Path
 /// # Errors
 /// In CI, where nothing may be missing.
 pub fn py_spy() -> Outcome<Option<PathBuf>> {
-    let installers = ["3.12", "3.11", "3.13", "3.10"];
-    let all = interpreters::all();
-    let python = installers.iter().find_map(|label| all.iter().find(|python| python.label == *label));
-    let python = python.ok_or("no interpreter that can install py-spy")?;
+    let python = installer()?;
     let folder = provide(&python.path, &python.label, "py-spy==0.4.3")?;
     Ok(folder.map(|folder| folder.join("bin/py-spy")))
+}
+
+/// The folder of gunicorn and what it needs, for PYTHONPATH: Python alone, the same for every interpreter, some of
+/// which have no pip. None if it cannot be had, which stderr says.
+///
+/// # Errors
+/// In CI, where nothing may be missing.
+pub fn gunicorn() -> Outcome<Option<[PathBuf; 2]>> {
+    let python = installer()?;
+    let folder = |package| provide(&python.path, "every-version", package);
+    Ok(folder("gunicorn==23.0.0")?.zip(folder("packaging==25.0")?).map(<[PathBuf; 2]>::from))
+}
+
+/// An interpreter that has pip.
+fn installer() -> Outcome<Interpreter> {
+    let installers = ["3.12", "3.11", "3.13", "3.10"];
+    let all = interpreters::all();
+    let found = installers.iter().find_map(|label| all.iter().find(|python| python.label == *label));
+    Ok(found.ok_or("no interpreter that can install packages")?.clone())
 }
 
 /// The folder for what tests keep from run to run.

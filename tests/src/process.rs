@@ -107,6 +107,26 @@ pub fn tracer(process: u32) -> Option<u32> {
     status(process, process, "TracerPid:")?.trim().parse().ok()
 }
 
+/// The process that has started `process`, or taken it over.
+pub fn parent(process: u32) -> Option<u32> {
+    status(process, process, "PPid:")?.trim().parse().ok()
+}
+
+/// The time that the threads of a process have spent on processors, as the scheduler counts.
+pub fn processor_time(process: u32) -> Duration {
+    let of = |thread| scheduled(process, thread).map(|(on, _)| on);
+    threads(process).into_iter().filter_map(of).sum()
+}
+
+/// Whether `reader` keeps the scheduler's figures of a thread of `process` open, as who samples it does.
+pub fn is_sampled(process: u32, reader: u32) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{reader}/fd")) else { return false };
+    let of_process = format!("/proc/{process}/task/");
+    files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|file| {
+        file.to_str().is_some_and(|path| path.starts_with(&of_process) && path.ends_with("/schedstat"))
+    })
+}
+
 fn status(process: u32, thread: u32, key: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
