@@ -203,8 +203,7 @@ pub fn no_thread() -> Outcome {
         let mut command = dump(rspy(), pid);
         command.args(options);
         let message = fails("no-thread", command)?;
-        // It has not imported what names threads.
-        let there = format!("{pid} (without a name)");
+        let there = format!("{pid} (MainThread)");
         if !message.split_whitespace().collect::<Vec<_>>().join(" ").contains(&there) {
             return Err(format!("no {there} in {message}").into());
         }
