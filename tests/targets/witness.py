@@ -106,8 +106,9 @@ def run_in(stacks, base):
 
 def in_place(threads):
     """The frame of each thread, once `threads` of them are in place; None before."""
-    frames = sys._current_frames()
+    # In this order: what a thread stands in before it says that it is about to arrive is no testimony.
     expected = list(places.items())
+    frames = sys._current_frames()
     if len(expected) >= threads and all(place.is_reached(frames.get(ident)) for ident, place in expected):
         return frames
     return None

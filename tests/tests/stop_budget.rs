@@ -60,8 +60,8 @@ fn budget(interpreter: &Interpreter) -> Outcome {
 /// The line that ends a recording has the words that the README says it has.
 fn summary_form(interpreter: &Interpreter) -> Outcome {
     let readme = std::fs::read_to_string(workspace().join("README.md"))?;
-    let promised = readme.lines().map(str::trim).find(|line| line.contains(" samples, ")).map(form);
-    let promised = promised.ok_or("the README has no summary")?;
+    let mut shown = readme.lines().filter_map(|line| line.strip_prefix("    "));
+    let promised = shown.find(|line| line.contains(" samples, ")).map(form).ok_or("the README has no summary")?;
     let target = Target::start_on(0, target::command(interpreter, "metronome.py", &[]))?;
     let (_, output) = Recording::of(target.pid, &["--duration", "1"])?.finish()?;
     let line = output.summary_line()?;
