@@ -64,7 +64,7 @@ pub use foreign::{FOREIGN, Foreign, ForeignError};
 pub use format::{FORMATS, Format, FormatError};
 pub use frame::{Columns, Frame, FrameId, FrameKind, Frames, LostReason};
 pub use metadata::{Metadata, Overhead};
-pub use options::{By, Options};
+pub use options::{By, Options, View};
 pub use process::{Process, ProcessId, Processes};
 pub use profile::{Lost, Profile};
 pub use sample::{Activity, Sample, ThreadState};

@@ -26,6 +26,21 @@ pub struct Options {
     pub inverted: bool,
     /// The share of all samples below which nothing is shown on its own (0 to 1).
     pub minimum: f64,
+    /// How a flame graph lies.
+    pub view: View,
+}
+
+/// How a flame graph lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Callers above what they call.
+    #[default]
+    Icicle,
+    /// Callers below what they call.
+    Flame,
+    /// Callers above what they call, from left to right in the order of time, each thread on its own. Needs a profile
+    /// with a time line.
+    Time,
 }
 
 /// What is added up.
@@ -53,6 +68,7 @@ impl Default for Options {
             gil: false,
             inverted: false,
             minimum: 0.0,
+            view: View::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use indexmap::IndexSet;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use crate::fold::fold;
+use crate::fold::{Folded, fold};
 use crate::frame::FrameId;
 use crate::handle::handle;
 use crate::label;
@@ -71,6 +71,22 @@ pub(crate) struct Tree {
 impl Tree {
     /// The samples of `profile` that `options` include, and the lost ones.
     pub(crate) fn new(profile: &Profile, options: &Options, depth_limit: Option<DepthLimit>) -> Self {
+        let mut tree = Tree::of(profile, options, depth_limit, fold(profile, options));
+        for (process, reason, weight) in profile.lost.by_process() {
+            let process = process.filter(|_| options.by_process);
+            let root = process.map_or(NodeId::ROOT, |process| tree.process(profile, process));
+            tree.add_note(root, &label::lost(reason), weight);
+        }
+        tree
+    }
+
+    /// What was `folded` of the samples of `profile`.
+    pub(crate) fn of(
+        profile: &Profile,
+        options: &Options,
+        depth_limit: Option<DepthLimit>,
+        folded: impl IntoIterator<Item = Folded>,
+    ) -> Self {
         let mut builder = Builder {
             profile,
             options,
@@ -84,19 +100,41 @@ impl Tree {
             known: FxHashMap::default(),
             pending: Vec::new(),
         };
-        for folded in fold(profile, options) {
-            let root = folded.process.map_or(NodeId::ROOT, |process| builder.process(process));
-            let root = folded.thread.map_or(root, |thread| builder.thread(root, thread));
+        for folded in folded {
+            let root = builder.tree.root(profile, folded.process, folded.thread);
             let node = builder.stack(root, folded.stack, depth_limit);
             builder.tree.own[node.index()] += folded.weight;
         }
-        for (process, reason, weight) in profile.lost.by_process() {
-            let process = process.filter(|_| options.by_process);
-            let root = process.map_or(NodeId::ROOT, |process| builder.process(process));
-            let node = builder.tree.note(root, &label::lost(reason));
-            builder.tree.own[node.index()] += weight;
-        }
         builder.tree
+    }
+
+    /// The node below which the stacks of `process` and `thread` are, where each is told apart.
+    pub(crate) fn root(
+        &mut self,
+        profile: &Profile,
+        process: Option<ProcessId>,
+        thread: Option<ThreadId>,
+    ) -> NodeId {
+        let root = process.map_or(NodeId::ROOT, |process| self.process(profile, process));
+        thread.map_or(root, |thread| {
+            let label = self.label(label::thread(profile, &profile.threads[thread]), Source::Thread);
+            self.child(root, label)
+        })
+    }
+
+    /// Adds to what is below `root` under a label that stands for no frame.
+    pub(crate) fn add_note(&mut self, root: NodeId, text: &str, weight: u64) {
+        let node = self.note(root, text);
+        self.own[node.index()] += weight;
+    }
+
+    fn process(&mut self, profile: &Profile, process: ProcessId) -> NodeId {
+        let upwards: Vec<ProcessId> = profile.processes.upwards(process).collect();
+        upwards.into_iter().rev().fold(NodeId::ROOT, |node, process| {
+            let text = label::process(profile, &profile.processes[process]);
+            let label = self.label(text, Source::Thread);
+            self.child(node, label)
+        })
     }
 
     /// The sum of all weights.
@@ -228,21 +266,6 @@ struct Builder<'profile> {
 }
 
 impl Builder<'_> {
-    fn process(&mut self, process: ProcessId) -> NodeId {
-        let upwards: Vec<ProcessId> = self.profile.processes.upwards(process).collect();
-        upwards.into_iter().rev().fold(NodeId::ROOT, |node, process| {
-            let text = label::process(self.profile, &self.profile.processes[process]);
-            let label = self.tree.label(text, Source::Thread);
-            self.tree.child(node, label)
-        })
-    }
-
-    fn thread(&mut self, root: NodeId, thread: ThreadId) -> NodeId {
-        let text = label::thread(self.profile, &self.profile.threads[thread]);
-        let label = self.tree.label(text, Source::Thread);
-        self.tree.child(root, label)
-    }
-
     fn stack(&mut self, root: NodeId, stack: StackId, limit: Option<DepthLimit>) -> NodeId {
         let stacks = &self.profile.stacks;
         let depth = stacks.depth(stack);

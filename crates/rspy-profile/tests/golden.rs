@@ -6,7 +6,7 @@ mod fixture;
 use fixture::{Recorder, bytes, metadata, shop, written};
 use insta::assert_snapshot;
 use rspy_profile::format::{Chrometrace, Flamegraph, Raw, Speedscope};
-use rspy_profile::{Activity, By, FORMATS, Format, Metadata, Options, Profile, StackId};
+use rspy_profile::{Activity, By, FORMATS, Format, Metadata, Options, Profile, StackId, View};
 use serde_json::{Value, json};
 
 /// An SVG with a line per element and without inferno's script, which is not ours.
@@ -199,4 +199,43 @@ fn chrometrace_ends_what_was_not_seen_for_a_while() {
         event("E", "outer", 290),
     ];
     assert_eq!(bars(&recorder.profile, &options), expected);
+}
+
+/// The texts of a picture's frames with where they lie, from left to right within a row.
+fn boxes(svg: &str) -> Vec<(String, f64, f64)> {
+    let number = |rect: &str, name: &str| -> f64 {
+        let from = rect.split_once(&format!(" {name}=\"")).expect("an attribute").1;
+        from.split(['"', '%']).next().and_then(|text| text.parse().ok()).expect("a number")
+    };
+    let frames = svg.split("<g><title>").skip(1).map(|frame| {
+        let title = frame.split(" (").next().expect("a name").to_owned();
+        (title, number(frame, "x"), number(frame, "y"))
+    });
+    frames.collect()
+}
+
+#[test]
+fn flame_graphs_lie_as_asked_for() {
+    let mut recorder = Recorder { profile: Profile::new(metadata()), ..Recorder::default() };
+    let thread = recorder.thread(1, "");
+    let last = recorder.stack(StackId::EMPTY, &[("outer", "a.py", 1, 1), ("aardvark", "a.py", 2, 2)]);
+    let first = recorder.stack(StackId::EMPTY, &[("outer", "a.py", 1, 1), ("zebra", "a.py", 9, 9)]);
+    recorder.active(thread, first, 1);
+    recorder.sample(thread, first, 1, Activity::Idle);
+    recorder.active(thread, last, 1);
+    let of = |view| boxes(&written(&Flamegraph, &recorder.profile, &Options { view, ..Options::default() }));
+    let place = |boxes: &[(String, f64, f64)], name: &str| {
+        let (_, x, y) = boxes.iter().find(|(title, ..)| title == name).expect("a frame of that name");
+        (*x, *y)
+    };
+    let icicle = of(View::Icicle);
+    assert!(place(&icicle, "outer").1 < place(&icicle, "zebra").1);
+    assert!(place(&icicle, "aardvark").0 < place(&icicle, "zebra").0, "by name");
+    let flame = of(View::Flame);
+    assert!(place(&flame, "outer").1 > place(&flame, "zebra").1);
+    let time = of(View::Time);
+    let (first, between, last) =
+        (place(&time, "zebra").0, place(&time, "[idle]").0, place(&time, "aardvark").0);
+    assert!(first < between && between < last, "{time:?}");
+    assert_eq!(time.iter().filter(|(title, ..)| title == "outer").count(), 2, "{time:?}");
 }

@@ -22,7 +22,7 @@ use rspy_profile::format::{Flamegraph, Recording};
 use rspy_profile::{FORMATS, Format};
 
 pub use self::choice::{DumpModes, Mode, Modes, StackChoice, ThreadChoice};
-pub use self::report::{Grouping, Report};
+pub use self::report::{Grouping, Report, View};
 use crate::clock::Rate;
 use crate::sink::{Limits, Rotate};
 use crate::target::Pausing;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use rspy_process::stop::StopStats;
-use rspy_profile::{By, FormatError, Metadata, Options, Overhead, Profile};
+use rspy_profile::{By, FormatError, Metadata, Options, Overhead, Profile, View};
 
 use crate::attach::attach;
 use crate::cli::{Mode, Record};
@@ -299,6 +299,7 @@ fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Resul
         gil: options.mode().is_gil(),
         inverted: false,
         minimum: 0.0,
+        view: View::default(),
     };
     let mut out = BufWriter::new(output.begin()?);
     match options.format().write(profile, &choices, &mut out) {

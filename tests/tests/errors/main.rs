@@ -115,6 +115,8 @@ const CASES: &[Case] = &[
     ("foreign-damaged", recordings::foreign_damaged, Need::Nothing),
     ("foreign-cut", recordings::foreign_cut, Need::Nothing),
     ("no-changes", recordings::no_changes, Need::Nothing),
+    ("view-format", recordings::view_format, Need::Nothing),
+    ("view-changes", recordings::view_changes, Need::Nothing),
     ("report-exception", recordings::exceptions, Need::Nothing),
     ("limits", recordings::no_recording, Need::Nothing),
 ];

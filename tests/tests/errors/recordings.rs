@@ -92,6 +92,18 @@ pub fn no_changes() -> Outcome {
     fails("no-changes", command).map(drop)
 }
 
+pub fn view_format() -> Outcome {
+    let mut command = report(rspy(), Path::new("app.rspy"));
+    command.args(["--view", "flame", "-f", "raw"]);
+    fails("view-format", command).map(drop)
+}
+
+pub fn view_changes() -> Outcome {
+    let mut command = report(rspy(), Path::new("after.rspy"));
+    command.args(["--diff", "before.rspy", "-f", "flamegraph", "--view", "time"]);
+    fails("view-changes", command).map(drop)
+}
+
 pub fn empty() -> Outcome {
     fails_with("recording-empty", &HEADER)?;
     fails_with("recording-empty", &HEADER[..5])

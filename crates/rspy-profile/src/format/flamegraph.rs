@@ -1,7 +1,7 @@
 //! A flame graph as an SVG file that answers clicks (zoom), hovering (name, samples, percent) and
 //! Ctrl-F (search) in any browser, without further files.
 //!
-//! Callers are above what they call, and each is as wide as the time spent in it and below it.
+//! Callers are above what they call, or below ([`View`]), and each is as wide as the time spent in it and below it.
 //! Colours say whose code it is (see `palette`). `inferno` draws; this module decides what:
 //!
 //! - a frame narrower than 0.1 % of the picture, two pixels of a wide screen, is left blank, and
@@ -15,17 +15,18 @@
 mod changes;
 mod empty;
 mod palette;
+mod time;
 
 use std::fmt::Write;
 use std::io;
 
-use inferno::flamegraph::color::{BackgroundColor, Color};
+use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Direction, TextTruncateDirection};
 
 use super::{Format, FormatError};
 use crate::caption;
 use crate::fold::Totals;
-use crate::options::Options;
+use crate::options::{Options, View};
 use crate::profile::Profile;
 use crate::tree::{DepthLimit, Tree};
 
@@ -82,42 +83,45 @@ impl Format for Flamegraph {
         let totals = Totals::new(profile, options);
         let title = caption::title(profile, options);
         let subtitle = caption::subtitle(profile, options, &totals);
-        let mut tree = Tree::new(profile, options, Some(DEPTH));
-        if tree.total() == 0 {
+        let mut palette = palette::of_all();
+        let lines = match options.view {
+            View::Time => time::lines(profile, options, &mut palette),
+            View::Icicle | View::Flame => lines(profile, options, &mut palette),
+        };
+        if lines.is_empty() {
             return Ok(empty::write(&title, &subtitle, options, &totals, writer)?);
         }
-        tree.prune_by(options);
-        tree.prune(tree.total().div_ceil(NARROWEST), NARROW);
-        draw(profile, &tree, title, subtitle, writer)
+        let mut picture = flamegraph::Options::default();
+        picture.title = title;
+        picture.subtitle = Some(subtitle);
+        picture.palette_map = Some(&mut palette);
+        picture_of(picture, options.view, &lines, &palette::legend(), writer)
     }
 }
 
-fn draw(
-    profile: &Profile,
-    tree: &Tree,
-    title: String,
-    subtitle: String,
-    writer: &mut dyn io::Write,
-) -> Result<(), FormatError> {
+/// All stacks as folded text, and the colours of what is in them.
+fn lines(profile: &Profile, options: &Options, palette: &mut PaletteMap) -> String {
+    let mut tree = Tree::new(profile, options, Some(DEPTH));
+    tree.prune_by(options);
+    tree.prune(tree.total().div_ceil(NARROWEST), NARROW);
+    palette::add(palette, profile, &tree);
     let mut lines = String::new();
     tree.visit(|stack, weight| writeln!(lines, "{stack} {weight}")).expect("writing to a String");
-
-    let mut palette = palette::palette(profile, tree);
-    let mut picture = flamegraph::Options::default();
-    picture.title = title;
-    picture.subtitle = Some(subtitle);
-    picture.palette_map = Some(&mut palette);
-    picture_of(picture, &lines, &palette::legend(), writer)
+    lines
 }
 
 /// The picture of `lines`, with the meanings of its colours below.
 fn picture_of(
     mut picture: flamegraph::Options,
+    view: View,
     lines: &str,
     legend: &[(Color, &str)],
     writer: &mut dyn io::Write,
 ) -> Result<(), FormatError> {
-    picture.direction = Direction::Inverted;
+    picture.direction = match view {
+        View::Flame => Direction::Straight,
+        View::Icicle | View::Time => Direction::Inverted,
+    };
     picture.text_truncate_direction = TextTruncateDirection::Right;
     picture.bgcolors = Some(BackgroundColor::Flat(palette::BACKGROUND));
     // The tree is pruned already, and in an order that keeps common callers together, which

@@ -58,6 +58,10 @@ pub struct Report {
     #[arg(long)]
     pub invert: bool,
 
+    /// How a flame graph lies: callers above what they call, callers below, or from left to right as time went by
+    #[arg(long, value_enum, value_name = "VIEW", default_value = "icicle", hide_possible_values = false)]
+    pub view: View,
+
     /// Gather what is less than this share of all samples
     #[arg(long, value_name = "PERCENT", value_parser = super::share)]
     pub min: Option<f64>,
@@ -113,6 +117,17 @@ pub enum Grouping {
     Thread,
     /// Each line, in each process
     Process,
+}
+
+/// How a flame graph lies.
+#[derive(ValueEnum, Copy, Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Callers above
+    Icicle,
+    /// Callers below
+    Flame,
+    /// In the order of time, each thread on its own
+    Time,
 }
 
 /// A time since the beginning.

@@ -9,7 +9,7 @@ use rspy_profile::{Format, Frame, FrameKind, Metadata, Profile, Sample};
 
 use super::choice::choose;
 use super::source::Source;
-use crate::cli::{Mode, Report};
+use crate::cli::{Mode, Report, View};
 use crate::failure::Failure;
 use crate::progress::{conversion, report as say};
 
@@ -31,7 +31,7 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
     let (by_process, by_thread) =
         sources.iter().fold((false, false), |by, source| (by.0 || source.by.0, by.1 || source.by.1));
     let metadata = all_of(sources.iter().map(|source| source.reader.metadata()));
-    let is_in_time = format.needs_timeline() || !options.diff.is_empty();
+    let is_in_time = format.needs_timeline() || options.view == View::Time || !options.diff.is_empty();
     let mut profile = if is_in_time { Profile::new(metadata) } else { Profile::for_format(metadata, format) };
     let mut sums = (!is_in_time).then(Sums::default);
     let bar = conversion(size, options.hideprogress);

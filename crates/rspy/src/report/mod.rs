@@ -10,11 +10,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rspy_profile::format::Table;
+use rspy_profile::format::{Flamegraph, Table};
 use rspy_profile::{By, FORMATS, Format, FormatError, Options, Profile, Totals};
 
 use self::load::{Loaded, load};
-use crate::cli::{Grouping, Mode, Report};
+use crate::cli::{Grouping, Mode, Report, View};
 use crate::failure::Failure;
 use crate::progress::{grouped, report as say};
 
@@ -25,6 +25,18 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
         return Err(Failure::new(
             format!("The format {} cannot show what changed.", format.name()),
             "Use -f table or -f flamegraph with --diff.",
+        ));
+    }
+    if options.view == View::Time && !options.diff.is_empty() {
+        return Err(Failure::new(
+            "A flame graph in the order of time cannot show what changed.",
+            "Leave out --view time, or --diff.",
+        ));
+    }
+    if options.view != View::Icicle && format.name() != Flamegraph.name() {
+        return Err(Failure::new(
+            format!("--view is for flame graphs; what is written is {}.", format.name()),
+            "Add -f flamegraph, or leave out --view.",
         ));
     }
     let base = match options.diff.as_slice() {
@@ -42,16 +54,12 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
             write(format, (base.as_ref(), &profile), &shown, file)
                 .map_err(|error| Failure::writing_report(&path.display().to_string(), &error))?;
             let totals = Totals::new(&profile, &shown);
-            println!(
-                "Wrote {} to '{}'. Samples: {} Errors: {}",
-                format.content(),
-                path.display(),
-                totals.samples,
-                totals.lost
-            );
-            if let Some(hint) = format.how_to_open() {
-                println!("{hint}");
-            }
+            let (content, hint) = (format.content(), format.how_to_open());
+            let (samples, lost) = (totals.samples, totals.lost);
+            let mut told =
+                format!("Wrote {content} to '{}'. Samples: {samples} Errors: {lost}\n", path.display());
+            told.extend(hint.iter().flat_map(|hint| [hint, "\n"]));
+            io::stdout().write_all(told.as_bytes()).map_err(|error| Failure::printing(&error))?;
         }
         None => {
             write(format, (base.as_ref(), &profile), &shown, io::stdout())
@@ -122,6 +130,7 @@ fn shown(options: &Report, loaded: &Loaded) -> Options {
         gil: mode.is_gil(),
         inverted: options.invert,
         minimum: options.min.unwrap_or_default(),
+        view: options.view.into(),
     }
 }
 
@@ -154,6 +163,16 @@ fn nothing_shown(totals: &Totals) -> String {
             "rspy: No thread ran at any sample: {} were of idle threads.\n      To see where they wait, add -i.",
             grouped(idle)
         ),
+    }
+}
+
+impl From<View> for rspy_profile::View {
+    fn from(view: View) -> Self {
+        match view {
+            View::Icicle => rspy_profile::View::Icicle,
+            View::Flame => rspy_profile::View::Flame,
+            View::Time => rspy_profile::View::Time,
+        }
     }
 }
 

@@ -63,5 +63,5 @@ pub(super) fn write(
         );
         return Ok(reason?);
     }
-    picture_of(picture, &lines, &LEGEND, writer)
+    picture_of(picture, options.view, &lines, &LEGEND, writer)
 }

@@ -21,11 +21,16 @@ const ALL: Color = Color { r: 222, g: 219, b: 211 };
 /// The colour of what is not known, or not drawn.
 const UNKNOWN: Color = Color { r: 190, g: 190, b: 190 };
 
-/// The colour of each label of `tree`. Where things of several colours share a label, it is the
-/// same of them whatever their order.
-pub(super) fn palette(profile: &Profile, tree: &Tree) -> PaletteMap {
+/// The colour of what all frames are in.
+pub(super) fn of_all() -> PaletteMap {
     let mut palette = PaletteMap::default();
     palette.insert("", ALL);
+    palette
+}
+
+/// Adds the colour of each label of `tree`. Where things of several colours share a label, it is the
+/// same of them whatever their order.
+pub(super) fn add(palette: &mut PaletteMap, profile: &Profile, tree: &Tree) {
     for (label, source) in tree.sources() {
         let color = match source {
             Source::Frame(frame) => frame_color(profile, &profile.frames[frame]),
@@ -35,7 +40,6 @@ pub(super) fn palette(profile: &Profile, tree: &Tree) -> PaletteMap {
         let other = palette.get(label).unwrap_or(color);
         palette.insert(label, color.min(other));
     }
-    palette
 }
 
 /// The middle of a range of shades.
