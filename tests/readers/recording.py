@@ -8,7 +8,7 @@ from compression import zstd
 
 MAGIC = b'\x89rspy\r\n\x1a'
 MOST = 64 << 20
-METADATA, STRINGS, FRAMES, STACKS, PROCESSES, THREADS, PROCESS_CHANGES, THREAD_CHANGES, SAMPLES, LOST, PROGRESS = range(1, 12)
+METADATA, STRINGS, FRAMES, STACKS, PROCESSES, THREADS, PROCESS_CHANGES, THREAD_CHANGES, SAMPLES, LOST, PROGRESS, SAMPLED = range(1, 13)
 REASONS = ['memory unreadable', 'inconsistent stack', 'exited while read', 'permission denied', 'recorded too slowly']
 KINDS = {0: None, 1: '[cut]', 2: '[truncated]', 3: '<gc>', 4: '<waits for the GIL>'}
 KINDS.update((16 + number, '[lost: %s]' % reason) for number, reason in enumerate(REASONS))
@@ -81,10 +81,12 @@ class Recording:
         self.strings = ['']
         self.frames = []
         self.stacks = [None]
+        self.sampled = []
         self.processes = []
         self.threads = []
         self.samples = []
         self.lost = dict.fromkeys(REASONS, 0)
+        self.lost_of = []
         self.until = self.missed = 0
         self.ending = 'unfinished'
         self.blocks = 0
@@ -108,7 +110,7 @@ class Recording:
             elif tag == PROGRESS:
                 self.until, self.missed = body.number(), body.number()
             else:
-                while body and LOST >= tag > METADATA:
+                while body and METADATA < tag <= SAMPLED:
                     self.row(tag, body)
 
     def row(self, tag, body):
@@ -130,8 +132,11 @@ class Recording:
             number = body.number()
             self.threads[number] = self.thread(body)
         elif tag == LOST:
-            reason = REASONS[body.byte()]
-            self.lost[reason] += body.number()
+            process, reason, count = body.optional(), REASONS[body.byte()], body.number()
+            self.lost[reason] += count
+            self.lost_of.append([process, reason, count])
+        elif tag == SAMPLED:
+            self.sampled.append(body.number())
 
     def frame(self, body):
         kind = body.byte()
@@ -165,7 +170,7 @@ class Recording:
             thread += threads.signed()
             stack = stacks.number()
             if stack:
-                last[thread] = stack - 1
+                last[thread] = self.sampled[stack - 1]
             state = states.byte()
             parts = [[None, False, True][state >> shift & 3] for shift in (0, 2, 4, 6)]
             self.samples.append([at, thread, last[thread], *parts, weights.number()])

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use indexmap::IndexSet;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxBuildHasher;
 
 use crate::fold::{Folded, fold};
 use crate::frame::FrameId;
@@ -97,7 +97,7 @@ impl Tree {
                 own: vec![0],
             },
             frame_labels: vec![None; profile.frames.len()],
-            known: FxHashMap::default(),
+            known: vec![(NodeId::ROOT, NodeId::ROOT); profile.stacks.len() + 1],
             pending: Vec::new(),
         };
         for folded in folded {
@@ -158,10 +158,7 @@ impl Tree {
     /// Takes away the nodes whose weight, descendants included, is below `minimum`. It goes to
     /// their parents, or, for outermost nodes, to one node labelled `rest`; the total stays.
     pub(crate) fn prune(&mut self, minimum: u64, rest: &str) {
-        let mut totals = self.own.clone();
-        for index in (1..self.nodes.len()).rev() {
-            totals[self.nodes[index].0.index()] += totals[index];
-        }
+        let totals = self.totals();
         let mut narrow_roots = 0;
         for index in (1..self.nodes.len()).rev().filter(|&index| totals[index] < minimum) {
             let weight = std::mem::take(&mut self.own[index]);
@@ -174,6 +171,15 @@ impl Tree {
             let node = self.note(NodeId::ROOT, rest);
             self.own[node.index()] += narrow_roots;
         }
+    }
+
+    /// The weight of each node, descendants included.
+    fn totals(&self) -> Vec<u64> {
+        let mut totals = self.own.clone();
+        for index in (1..self.nodes.len()).rev() {
+            totals[self.nodes[index].0.index()] += totals[index];
+        }
+        totals
     }
 
     /// Calls `visit` with each stack of some weight as folded text, `root;caller;leaf`, and its
@@ -202,8 +208,8 @@ impl Tree {
         Ok(())
     }
 
-    /// All nodes but the root, grouped by parent and ordered by text within a group; and where the
-    /// group of each node lies.
+    /// All nodes but the root that have some weight below them, grouped by parent and ordered by text within a group;
+    /// and where the group of each node lies.
     fn children(&self) -> (Vec<NodeId>, Vec<Range<usize>>) {
         let mut by_text: Vec<usize> = (0..self.labels.len()).collect();
         by_text.sort_unstable_by_key(|&label| &self.labels[label]);
@@ -211,7 +217,9 @@ impl Tree {
         for (rank, &label) in by_text.iter().enumerate() {
             ranks[label] = rank;
         }
-        let mut children: Vec<NodeId> = (1..self.nodes.len()).map(NodeId::from_index).collect();
+        let totals = self.totals();
+        let mut children: Vec<NodeId> =
+            (1..self.nodes.len()).filter(|&index| totals[index] > 0).map(NodeId::from_index).collect();
         children.sort_unstable_by_key(|child| {
             let (parent, label) = self.nodes[child.index()];
             (parent, label.map(|label| ranks[label.index()]))
@@ -261,7 +269,8 @@ struct Builder<'profile> {
     options: &'profile Options,
     tree: Tree,
     frame_labels: Vec<Option<LabelId>>,
-    known: FxHashMap<(NodeId, StackId), NodeId>,
+    /// By the index of a stack below which root it was seen last, and its node there; the root of all if it was not.
+    known: Vec<(NodeId, NodeId)>,
     pending: Vec<(StackId, FrameId)>,
 }
 
@@ -308,7 +317,8 @@ impl Builder<'_> {
         let mut rest = stack;
         let mut node = root;
         while let Some((prefix, frame)) = self.profile.stacks.split(rest) {
-            if let Some(&known) = self.known.get(&(root, rest)) {
+            let (below, known) = self.known[rest.index()];
+            if known != NodeId::ROOT && below == root {
                 node = known;
                 break;
             }
@@ -317,7 +327,7 @@ impl Builder<'_> {
         }
         while let Some((stack, frame)) = self.pending.pop() {
             node = self.frame(node, frame);
-            self.known.insert((root, stack), node);
+            self.known[stack.index()] = (root, node);
         }
         node
     }

@@ -3,11 +3,12 @@
 mod fixture;
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use fixture::{Recorder, recording, shop, written};
 use proptest::prelude::*;
 use rspy_profile::format::Raw;
-use rspy_profile::recording::{Ending, MAGIC, Reader, RecordingError, Sums, Writer, is_recording};
+use rspy_profile::recording::{Ending, MAGIC, Reader, RecordingError, Writer, is_recording};
 use rspy_profile::{
     Activity, LostReason, Metadata, Options, Overhead, Profile, Sample, StackId, ThreadState, Totals,
 };
@@ -37,7 +38,7 @@ fn samples_of(bytes: &[u8]) -> Result<(Vec<Sample>, Ending), RecordingError> {
     let mut reader = Reader::new(bytes)?;
     let mut samples = Vec::new();
     let mut profile = Profile::new(reader.metadata().clone());
-    let ending = reader.read_into(&mut profile, |_, sample| samples.push(sample), |_| {})?;
+    let ending = reader.read_into(&mut profile, 0..=u64::MAX, |_, sample| samples.push(sample), |_| {})?;
     Ok((samples, ending))
 }
 
@@ -167,18 +168,23 @@ fn the_format_is_the_documented_one() {
         (6, b"\x00\x08\x00\x00\x00"),
         // A section of the future.
         (99, b"whatever"),
-        (9, b"\x02\x03\x80\x01\x02\x02\x00\x00\x02\x03\x02\x02\x0a\x02\x02\x01\x02"),
-        (10, b"\x02\x05"),
+        (12, b"\x02\x01"),
+        (9, b"\x02\x03\x80\x01\x02\x02\x00\x00\x02\x02\x01\x02\x02\x0a\x02\x02\x01\x02"),
+        // Of process 0, and of one that is not known.
+        (10, b"\x01\x02\x03\x00\x02\x02"),
         (11, b"\x90\x4e\x06"),
     ]);
     let bytes = by_hand(1, &[metadata, tables]);
     let mut reader = Reader::new(&bytes[..]).expect("a recording");
     let mut profile = Profile::new(reader.metadata().clone());
-    let ending = reader.read_into(&mut profile, Profile::add, |_| {}).expect("whole blocks");
+    let ending = reader.read_into(&mut profile, 0..=u64::MAX, Profile::add, |_| {}).expect("whole blocks");
     assert_eq!(ending, Ending::Unfinished);
     assert_eq!((reader.metadata().pid, reader.metadata().rate), (7, 50.0));
     assert_eq!(reader.metadata().duration.as_nanos(), 10_000);
     assert_eq!(profile.missed, 6);
+    let of_process = profile.processes.iter().map(|(id, _)| id).next();
+    let lost: Vec<_> = profile.lost.by_process().collect();
+    assert_eq!(lost, [(None, LostReason::Exited, 2), (of_process, LostReason::Exited, 3)]);
     let text = written(&Raw, &profile, &all());
     assert_eq!(
         text,
@@ -201,7 +207,9 @@ fn a_block_that_refers_to_what_is_not_there_is_refused() {
         (8, b"\x03\x00\x00\x00\x00\x00"),
         (9, b"\x01\x01\x00\x01\x00\x01\x01\x01\x00\x01\x01"),
         (9, b"\x7f\x00"),
-        (10, b"\x09\x01"),
+        (12, b"\x01"),
+        (10, b"\x00\x09\x01"),
+        (10, b"\x01\x02\x01"),
         (11, b"\x80"),
         (2, b"\x02\xff\xff"),
     ] {
@@ -235,7 +243,7 @@ fn recordings_add_up() {
     let mut profile = Profile::new(metadata(100));
     for bytes in [recorded(100, 2), recorded(107, 3)] {
         let mut reader = Reader::new(&bytes[..]).expect("a recording");
-        reader.read_into(&mut profile, Profile::add, |_| {}).expect("whole blocks");
+        reader.read_into(&mut profile, 0..=u64::MAX, Profile::add, |_| {}).expect("whole blocks");
     }
     assert_eq!((profile.processes.len(), profile.threads.len(), profile.stacks.len()), (1, 1, 1));
     assert_eq!(Totals::new(&profile, &all()).samples, 5);
@@ -263,7 +271,8 @@ fn two_files_of_one_recording_add_up() {
     let mut profile = Profile::new(recorder.profile.metadata.clone());
     for bytes in &files {
         let mut reader = Reader::new(&bytes[..]).expect("a recording");
-        let ending = reader.read_into(&mut profile, Profile::add, |_| {}).expect("whole blocks");
+        let ending =
+            reader.read_into(&mut profile, 0..=u64::MAX, Profile::add, |_| {}).expect("whole blocks");
         assert_eq!(ending, Ending::Whole);
         let last = profile.samples().last().expect("a sample").until;
         assert!(reader.metadata().duration.as_nanos() >= u128::from(last), "{:?}", reader.metadata());
@@ -311,7 +320,7 @@ fn a_file_that_takes_no_more_is_an_error_and_what_it_took_can_be_read() {
 proptest! {
     /// Damage that a checksum does not find: in the contents of blocks.
     #[test]
-    fn malformed_contents_do_no_harm(tag in 0_u8..13, body in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn malformed_contents_do_no_harm(tag in 0_u8..14, body in prop::collection::vec(any::<u8>(), 0..100)) {
         let tables = block(&[
             (2, b"\x04main"),
             (3, b"\x00\x01\x01\x01\x04\x00\x00"),
@@ -332,26 +341,29 @@ fn the_shop_is_what_it_was() {
     assert_eq!(written(&Raw, &read, &all()), written(&Raw, &profile, &all()));
 }
 
+/// What can be read, each thread's samples of one stack and state added up.
+fn summed(bytes: &[u8], times: RangeInclusive<u64>) -> Profile {
+    let mut reader = Reader::new(bytes).expect("a recording");
+    let mut profile = Profile::for_format(reader.metadata().clone(), &Raw);
+    reader.sums_into(&mut profile, times, Profile::add, |_| {}).expect("whole blocks");
+    profile
+}
+
 #[test]
-fn sums_are_what_was_added() {
-    let (recorder, _) = small();
-    let last = recorder.taken.last().expect("a sample");
-    let mut summed = recorder.profile.clone();
-    summed.retain(|_, _| false);
-    let mut sums = Sums::default();
-    let huge = Sample { weight: u64::MAX - 1, ..*last };
-    for sample in recorder.taken.iter().chain([&huge, &huge]) {
-        sums.add(*sample, &mut summed);
-    }
-    sums.hand_over(&mut summed);
-    let mut added = recorder.profile.clone();
-    added.add(huge);
-    added.add(huge);
-    assert_eq!(Totals::new(&summed, &all()), Totals::new(&added, &all()));
-    let mut small = recorder.profile.clone();
-    small.retain(|_, _| false);
-    let mut sums = Sums::default();
-    recorder.taken.iter().for_each(|sample| sums.add(*sample, &mut small));
-    sums.hand_over(&mut small);
-    assert_eq!(written(&Raw, &small, &all()), written(&Raw, &recorder.profile, &all()));
+fn sums_are_those_of_the_samples() {
+    let (mut recorder, bytes) = small();
+    let sums = summed(&bytes, 0..=u64::MAX);
+    assert_eq!(written(&Raw, &sums, &all()), written(&Raw, &recording::read(&bytes), &all()));
+    assert_eq!(sums.samples().len(), 8, "four stacks of two threads");
+
+    let (from, to) = (recorder.taken[3].at, recorder.taken[7].at);
+    let some = summed(&bytes, from..=to);
+    assert_eq!(Totals::new(&some, &all()).samples, 5);
+
+    // What is more than a sum can hold.
+    let last = *recorder.taken.last().expect("a sample");
+    recorder.taken.extend([Sample { weight: u64::MAX - 1, ..last }; 2]);
+    let bytes = recording::of(&recorder);
+    let (sums, each) = (summed(&bytes, 0..=u64::MAX), recording::read(&bytes));
+    assert_eq!(Totals::new(&sums, &all()), Totals::new(&each, &all()));
 }

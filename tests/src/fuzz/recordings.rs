@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use arbitrary::{Arbitrary, Unstructured};
-use rspy_profile::recording::{Reader, Sums};
+use rspy_profile::recording::Reader;
 use rspy_profile::{FORMATS, Options, Profile};
 
 /// What a file begins with, by docs/recording.md, and a block that says what it is of.
@@ -39,7 +39,7 @@ pub fn run(data: &[u8]) {
 fn block(sections: &[(u8, &[u8])]) -> Vec<u8> {
     let mut contents = Vec::new();
     for (tag, body) in sections {
-        contents.push(tag % 13);
+        contents.push(tag % 14);
         let length = body.len().min(0x3fff);
         contents.extend([length as u8 | 0x80, (length >> 7) as u8]);
         contents.extend(&body[..length]);
@@ -58,18 +58,23 @@ fn block(sections: &[(u8, &[u8])]) -> Vec<u8> {
 fn read(file: &[u8]) {
     let Ok(mut reader) = Reader::new(file) else { return };
     let mut profile = Profile::new(reader.metadata().clone());
-    let mut sums = Sums::default();
     let mut count = 0_usize;
     let take = |profile: &mut Profile, sample: rspy_profile::Sample| {
         count += 1;
         // What comes back is in the tables.
         assert!(sample.thread.index() < profile.threads.len(), "{sample:?}");
         assert!(sample.stack.index() <= profile.stacks.len(), "{sample:?}");
-        sums.add(sample, profile);
+        profile.add(sample);
     };
     // Each sample takes a byte at least; what was compressed can be more.
-    let _ = reader.read_into(&mut profile, take, |at| assert!(at <= file.len() as u64, "{at}"));
-    sums.hand_over(&mut profile);
+    let _ = reader.read_into(&mut profile, 0..=u64::MAX, take, |at| assert!(at <= file.len() as u64, "{at}"));
+    let mut summed = Profile::new(profile.metadata.clone());
+    if let Ok(mut reader) = Reader::new(file) {
+        let _ = reader.sums_into(&mut summed, 0..=u64::MAX, Profile::add, |_| {});
+    }
+    let total = |profile: &Profile| profile.samples().iter().map(rspy_profile::Run::weight).sum::<u64>();
+    // Where one fails it has not handed over what came before.
+    assert!(total(&summed) <= total(&profile));
     let options = Options { idle: true, by_process: true, by_thread: true, ..Options::default() };
     for format in FORMATS.iter().filter(|format| ["raw", "table", "rspy"].contains(&format.name())) {
         // One that cannot be written says so.

@@ -30,7 +30,6 @@ mod writer;
 
 pub use error::RecordingError;
 pub use reader::{Ending, Reader};
-pub use sums::Sums;
 pub use writer::Writer;
 
 /// What a recording begins with: no text, and broken by whoever takes it for one.

@@ -1,13 +1,16 @@
 //! Reading a recording, up to its last whole block.
 
 use std::io::{BufReader, Read};
+use std::ops::RangeInclusive;
 
 use super::block::{Next, Unpacker};
 use super::error::{Malformed, RecordingError};
+use super::samples::{self, Encoded};
 use super::section::{self, Tag};
-use super::tables::{self, Read as Tables};
+use super::sums::Sums;
+use super::tables::Read as Tables;
 use super::varint::Bytes;
-use super::{HEADER, MAGIC, VERSION, samples};
+use super::{HEADER, MAGIC, VERSION};
 use crate::metadata::Metadata;
 use crate::profile::Profile;
 use crate::sample::Sample;
@@ -77,7 +80,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads the rest: what samples refer to goes into the tables of `profile`, and each sample to `take`, with that
-    /// profile, its time counted from the profile's start. `progress` is told of every block at which byte it ends.
+    /// profile, if its time, counted in nanoseconds from the profile's start, is among `times`. `progress` is told of every block at which byte it ends.
     ///
     /// Processes and threads that the profile knows from another recording of the same machine are the same ones.
     ///
@@ -88,11 +91,54 @@ impl<R: Read> Reader<R> {
     pub fn read_into(
         &mut self,
         profile: &mut Profile,
+        times: RangeInclusive<u64>,
         mut take: impl FnMut(&mut Profile, Sample),
+        progress: impl FnMut(u64),
+    ) -> Result<Ending, RecordingError> {
+        let shift = shift(&self.metadata, &profile.metadata);
+        let mut tables = Tables::new(profile);
+        let add = |profile: &mut Profile, tables: &Tables, encoded: Encoded| {
+            if times.contains(&encoded.at.saturating_add_signed(shift)) {
+                take(profile, sample(tables, &encoded, shift));
+            }
+        };
+        self.read(profile, &mut tables, add, progress)
+    }
+
+    /// As [`read_into`](Self::read_into), but of all samples that are of the same thread, stack and state, only one comes to `take`, at the end, with their weight and without a time.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn sums_into(
+        &mut self,
+        profile: &mut Profile,
+        times: RangeInclusive<u64>,
+        mut take: impl FnMut(&mut Profile, Sample),
+        progress: impl FnMut(u64),
+    ) -> Result<Ending, RecordingError> {
+        let shift = shift(&self.metadata, &profile.metadata);
+        let mut tables = Tables::new(profile);
+        let mut sums = Sums::default();
+        let add = |profile: &mut Profile, tables: &Tables, encoded: Encoded| {
+            if times.contains(&encoded.at.saturating_add_signed(shift)) && !sums.add(&encoded) {
+                take(profile, Sample { at: 0, ..sample(tables, &encoded, shift) });
+            }
+        };
+        let ending = self.read(profile, &mut tables, add, progress)?;
+        for sum in sums.into_all() {
+            take(profile, Sample { at: 0, ..sample(&tables, &sum, 0) });
+        }
+        Ok(ending)
+    }
+
+    fn read(
+        &mut self,
+        profile: &mut Profile,
+        tables: &mut Tables,
+        mut take: impl FnMut(&mut Profile, &Tables, Encoded),
         mut progress: impl FnMut(u64),
     ) -> Result<Ending, RecordingError> {
-        let mut tables = Tables::new(profile);
-        let shift = shift(&self.metadata, &profile.metadata);
         let mut last = Vec::new();
         let mut ending = Ending::Unfinished;
         let missed = profile.missed;
@@ -119,14 +165,9 @@ impl<R: Read> Reader<R> {
                         }
                     }
                     Some(Tag::Samples) => {
-                        samples::decode(body, &tables, &mut last, shift, |sample| take(profile, sample))
+                        let known = (tables.threads.len(), tables.sampled.len());
+                        samples::decode(body, known, &mut last, |sample| take(profile, tables, sample))
                             .map_err(malformed)?;
-                    }
-                    Some(Tag::Lost) => {
-                        while !body.is_empty() {
-                            let reason = body.byte().and_then(tables::reason).map_err(malformed)?;
-                            profile.lost.add(reason, body.number().map_err(malformed)?);
-                        }
                     }
                     Some(Tag::Progress) => {
                         let until = body.number().map_err(malformed)?;
@@ -139,6 +180,18 @@ impl<R: Read> Reader<R> {
             self.at += length;
             progress(self.at);
         }
+    }
+}
+
+/// The sample in the profile that the tables are of.
+fn sample(tables: &Tables, encoded: &Encoded, shift: i64) -> Sample {
+    Sample {
+        at: encoded.at.saturating_add_signed(shift),
+        // `decode` has found both to be there.
+        thread: tables.threads[encoded.thread],
+        stack: tables.sampled[encoded.stack],
+        weight: encoded.weight,
+        state: samples::state(encoded.state),
     }
 }
 

@@ -1,15 +1,29 @@
 //! Samples: a column for each of their parts, since each compresses best beside its like.
 
 use super::error::Malformed;
-use super::tables::Read;
 use super::varint::{Bytes, push, push_signed};
 use crate::sample::{Activity, Sample, ThreadState};
+use crate::stack::StackId;
 
 /// The columns, in the order in which they are written.
 const COLUMNS: usize = 5;
 
-/// The body of a section of samples.
-pub(super) fn encode(samples: &[Sample], into: &mut Vec<u8>) {
+/// A sample as it stands in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Encoded {
+    /// In nanoseconds since the start of the recording.
+    pub(super) at: u64,
+    /// The number of its thread.
+    pub(super) thread: usize,
+    /// The number of its stack among those that samples have.
+    pub(super) stack: usize,
+    /// What [`state`] knows to read.
+    pub(super) state: u8,
+    pub(super) weight: u64,
+}
+
+/// The body of a section of samples, whose stacks have the numbers that `number_of` gives them.
+pub(super) fn encode(samples: &[Sample], mut number_of: impl FnMut(StackId) -> u32, into: &mut Vec<u8>) {
     if samples.is_empty() {
         return;
     }
@@ -26,8 +40,8 @@ pub(super) fn encode(samples: &[Sample], into: &mut Vec<u8>) {
         if last.len() <= index {
             last.resize(index + 1, 0);
         }
-        // A stack is not empty but by its first sample; 0 is the one that its thread had before.
-        let stack = sample.stack.index() as u32;
+        // 0 is the one that its thread had before.
+        let stack = number_of(sample.stack);
         let is_same = std::mem::replace(&mut last[index], stack + 1) == stack + 1;
         push(stacks, if is_same { 0 } else { u64::from(stack) + 1 });
         states.push(state_byte(sample.state));
@@ -40,13 +54,12 @@ pub(super) fn encode(samples: &[Sample], into: &mut Vec<u8>) {
     }
 }
 
-/// Gives every sample of a section to `take`, with its time moved by `shift` nanoseconds.
+/// Gives every sample of a section to `take`, where so many `threads_known` and `stacks_known` have numbers.
 pub(super) fn decode(
     mut body: Bytes,
-    tables: &Read,
+    (threads_known, stacks_known): (usize, usize),
     last: &mut Vec<u64>,
-    shift: i64,
-    mut take: impl FnMut(Sample),
+    mut take: impl FnMut(Encoded),
 ) -> Result<(), Malformed> {
     let count = body.count()?;
     let mut column = || {
@@ -56,28 +69,24 @@ pub(super) fn decode(
     let (mut times, mut threads, mut stacks) = (column()?, column()?, column()?);
     let (mut states, mut weights) = (column()?, column()?);
     last.clear();
-    last.resize(tables.threads.len(), 0);
-    let (mut at, mut thread) = (0_u64, 0_i64);
+    last.resize(threads_known, 0);
+    let (mut at, mut last_thread) = (0_u64, 0_i64);
     for _ in 0..count {
         at = at.wrapping_add(times.signed()? as u64);
-        thread = thread.checked_add(threads.signed()?).ok_or(Malformed::TooLarge)?;
-        let index = usize::try_from(thread).map_err(|_| Malformed::Dangling)?;
-        let (Some(id), Some(stack)) = (tables.threads.get(index), last.get_mut(index)) else {
-            return Err(Malformed::Dangling);
-        };
+        last_thread = last_thread.checked_add(threads.signed()?).ok_or(Malformed::TooLarge)?;
+        let thread = usize::try_from(last_thread).map_err(|_| Malformed::Dangling)?;
+        let stack = last.get_mut(thread).ok_or(Malformed::Dangling)?;
         match stacks.number()? {
             0 => {}
             new => *stack = new,
         }
         let stack = stack.checked_sub(1).and_then(|stack| usize::try_from(stack).ok());
-        let stack = stack.and_then(|stack| tables.stacks.get(stack)).copied().ok_or(Malformed::Dangling)?;
-        take(Sample {
-            at: at.saturating_add_signed(shift),
-            thread: *id,
-            stack,
-            weight: weights.number()?,
-            state: state(states.byte()?)?,
-        });
+        let stack = stack.filter(|stack| *stack < stacks_known).ok_or(Malformed::Dangling)?;
+        let state = states.byte()?;
+        if state & state >> 1 & 0b0101_0101 != 0 {
+            return Err(Malformed::Meaningless);
+        }
+        take(Encoded { at, thread, stack, state, weight: weights.number()? });
     }
     Ok(())
 }
@@ -93,21 +102,21 @@ fn state_byte(state: ThreadState) -> u8 {
     activity | known(state.owns_gil) << 2 | known(state.waits_for_gil) << 4 | known(state.collects) << 6
 }
 
-fn state(byte: u8) -> Result<ThreadState, Malformed> {
+/// What the byte says that [`decode`] has found to have a meaning.
+pub(super) fn state(byte: u8) -> ThreadState {
     let known = |shift: u8| match byte >> shift & 3 {
-        0 => Ok(None),
-        1 => Ok(Some(false)),
-        2 => Ok(Some(true)),
-        _ => Err(Malformed::Meaningless),
+        1 => Some(false),
+        2 => Some(true),
+        _ => None,
     };
-    Ok(ThreadState {
-        activity: match known(0)? {
+    ThreadState {
+        activity: match known(0) {
             None => Activity::Unknown,
             Some(false) => Activity::Idle,
             Some(true) => Activity::Active,
         },
-        owns_gil: known(2)?,
-        waits_for_gil: known(4)?,
-        collects: known(6)?,
-    })
+        owns_gil: known(2),
+        waits_for_gil: known(4),
+        collects: known(6),
+    }
 }

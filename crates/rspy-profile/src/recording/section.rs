@@ -26,14 +26,16 @@ pub(super) enum Tag {
     ThreadChanges = 8,
     /// Samples.
     Samples = 9,
-    /// How many samples could not be taken since the last block, by reason.
+    /// How many samples could not be taken since the last block, by process and reason.
     Lost = 10,
     /// How far the recording goes, in nanoseconds since its start, and the ticks missed so far.
     Progress = 11,
+    /// Stacks that samples have, in the order of the numbers by which samples refer to them.
+    Sampled = 12,
 }
 
 impl Tag {
-    const ALL: [Tag; 11] = [
+    const ALL: [Tag; 12] = [
         Tag::Metadata,
         Tag::Strings,
         Tag::Frames,
@@ -45,6 +47,7 @@ impl Tag {
         Tag::Samples,
         Tag::Lost,
         Tag::Progress,
+        Tag::Sampled,
     ];
 
     fn of(byte: u8) -> Option<Tag> {

@@ -23,11 +23,11 @@ const REASONS: [LostReason; 5] = [
 /// The number of the first kind of frame that stands for a lost stack.
 const LOST: u8 = 16;
 
-pub(super) fn reason_number(reason: LostReason) -> u8 {
+fn reason_number(reason: LostReason) -> u8 {
     REASONS.iter().position(|known| *known == reason).unwrap_or_default() as u8
 }
 
-pub(super) fn reason(number: u8) -> Result<LostReason, Malformed> {
+fn reason(number: u8) -> Result<LostReason, Malformed> {
     REASONS.get(usize::from(number)).copied().ok_or(Malformed::Meaningless)
 }
 
@@ -72,14 +72,77 @@ pub(super) struct Written {
     strings: usize,
     frames: usize,
     stacks: usize,
+    /// By index of the stack its number among those that samples have, counted from 1; 0 if it has none. Most stacks
+    /// are only callers of others.
+    sampled: Vec<u32>,
+    /// Stacks that have a number which is not in the file yet; and how many have one.
+    newly_sampled: Vec<StackId>,
+    sampled_count: u32,
     processes: Vec<Process>,
     threads: Vec<Thread>,
+    lost: Vec<((Option<ProcessId>, LostReason), u64)>,
 }
 
 impl Written {
     /// Nothing but what every table holds from the beginning.
     pub(super) fn new() -> Written {
-        Written { strings: 1, frames: 0, stacks: 0, processes: Vec::new(), threads: Vec::new() }
+        Written {
+            strings: 1,
+            frames: 0,
+            stacks: 0,
+            sampled: Vec::new(),
+            newly_sampled: Vec::new(),
+            sampled_count: 0,
+            processes: Vec::new(),
+            threads: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    /// Takes it as said what was lost before, in another file.
+    pub(super) fn go_on_from(&mut self, other: &Written) {
+        self.lost.clone_from(&other.lost);
+    }
+
+    /// The number by which samples refer to `stack`, counted from 0. A new one has to be pushed before them.
+    pub(super) fn sampled(&mut self, stack: StackId) -> u32 {
+        if self.sampled.len() <= stack.index() {
+            self.sampled.resize((stack.index() + 1).next_power_of_two(), 0);
+        }
+        let number = &mut self.sampled[stack.index()];
+        if *number == 0 {
+            self.newly_sampled.push(stack);
+            self.sampled_count += 1;
+            *number = self.sampled_count;
+        }
+        *number - 1
+    }
+
+    /// Appends the section of the stacks that got a number.
+    pub(super) fn push_sampled(&mut self, into: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        for stack in self.newly_sampled.drain(..) {
+            push(&mut body, stack.index() as u64);
+        }
+        push_section(into, Tag::Sampled, &body);
+    }
+
+    /// Appends the section of what was lost.
+    pub(super) fn push_lost(&mut self, profile: &Profile, into: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        for (process, reason, count) in profile.lost.by_process() {
+            let known = self.lost.iter_mut().find(|(known, _)| *known == (process, reason));
+            let before = known.map_or(0, |(_, written)| std::mem::replace(written, count));
+            if before == 0 {
+                self.lost.push(((process, reason), count));
+            }
+            if count > before {
+                push_optional(&mut body, process.map(|process| process.index() as u64));
+                body.push(reason_number(reason));
+                push(&mut body, count - before);
+            }
+        }
+        push_section(into, Tag::Lost, &body);
     }
 
     /// Appends sections of all that is new in the tables of `profile`.
@@ -187,7 +250,8 @@ fn push_thread(into: &mut Vec<u8>, thread: &Thread) {
 pub(super) struct Read {
     strings: Vec<StringId>,
     frames: Vec<FrameId>,
-    pub(super) stacks: Vec<StackId>,
+    stacks: Vec<StackId>,
+    pub(super) sampled: Vec<StackId>,
     processes: Vec<ProcessId>,
     pub(super) threads: Vec<ThreadId>,
     /// How many processes and threads the profile had before: of these some may be the same.
@@ -201,6 +265,7 @@ impl Read {
             strings: vec![StringId::EMPTY],
             frames: Vec::new(),
             stacks: vec![StackId::EMPTY],
+            sampled: Vec::new(),
             processes: Vec::new(),
             threads: Vec::new(),
             before: (profile.processes.len(), profile.threads.len()),
@@ -228,6 +293,16 @@ impl Read {
                     let frame = get(&self.frames, body.number()?)?;
                     self.stacks.push(profile.stacks.intern(caller, frame));
                 }
+                Tag::Sampled => self.sampled.push(get(&self.stacks, body.number()?)?),
+                Tag::Lost => {
+                    let process =
+                        optional(&mut body)?.map(|process| get(&self.processes, process)).transpose()?;
+                    let (reason, count) = (reason(body.byte()?)?, body.number()?);
+                    match process {
+                        Some(process) => profile.lost.add_of(process, reason, count),
+                        None => profile.lost.add(reason, count),
+                    }
+                }
                 Tag::Processes => {
                     let process = self.process(&mut body)?;
                     self.processes.push(known_process(profile, self.before.0, process));
@@ -246,7 +321,7 @@ impl Read {
                     let id = get(&self.threads, body.number()?)?;
                     profile.threads[id] = self.thread(&mut body)?;
                 }
-                Tag::Metadata | Tag::Samples | Tag::Lost | Tag::Progress => return Ok(()),
+                Tag::Metadata | Tag::Samples | Tag::Progress => return Ok(()),
             }
         }
         Ok(())

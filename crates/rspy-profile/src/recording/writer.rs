@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::block::Packer;
 use super::section::{Tag, push as push_section};
-use super::tables::{Written, reason_number};
+use super::tables::Written;
 use super::varint::push;
 use super::{MAGIC, VERSION, samples};
-use crate::frame::LostReason;
 use crate::profile::Profile;
 use crate::sample::Sample;
 
@@ -22,7 +21,6 @@ pub struct Writer<W> {
     file: W,
     packer: Packer,
     written: Written,
-    lost: Vec<(LostReason, u64)>,
     pending: Vec<Sample>,
     until: u64,
     /// Ticks that were missed before this file.
@@ -45,7 +43,6 @@ impl<W: Write> Writer<W> {
             file,
             packer: Packer::new()?,
             written: Written::new(),
-            lost: Vec::new(),
             pending: Vec::new(),
             until: 0,
             missed_before: 0,
@@ -66,7 +63,7 @@ impl<W: Write> Writer<W> {
         self.flush(profile, 0)?;
         self.write(&metadata(profile, self.until))?;
         self.file.flush()?;
-        next.lost.clone_from(&self.lost);
+        next.written.go_on_from(&self.written);
         next.until = self.until;
         next.missed_before = profile.missed;
         Ok(std::mem::replace(self, next).file)
@@ -94,21 +91,10 @@ impl<W: Write> Writer<W> {
         let mut sections = Vec::new();
         self.written.push_news(profile, &mut sections);
         let mut body = Vec::new();
-        samples::encode(&self.pending, &mut body);
+        samples::encode(&self.pending, |stack| self.written.sampled(stack), &mut body);
+        self.written.push_sampled(&mut sections);
         push_section(&mut sections, Tag::Samples, &body);
-        body.clear();
-        for (reason, count) in profile.lost.iter() {
-            let written = self.lost.iter_mut().find(|(known, _)| *known == reason);
-            let before = written.map_or(0, |(_, written)| std::mem::replace(written, count));
-            if before == 0 {
-                self.lost.push((reason, count));
-            }
-            if count > before {
-                body.push(reason_number(reason));
-                push(&mut body, count - before);
-            }
-        }
-        push_section(&mut sections, Tag::Lost, &body);
+        self.written.push_lost(profile, &mut sections);
         body.clear();
         push(&mut body, self.until);
         push(&mut body, profile.missed.saturating_sub(self.missed_before));

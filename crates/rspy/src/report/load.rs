@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use rspy_profile::recording::{Ending, Reader, Sums};
+use rspy_profile::recording::{Ending, Reader};
 use rspy_profile::{Format, Frame, FrameKind, Metadata, Profile, Sample};
 
 use super::choice::choose;
@@ -33,10 +33,9 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
     let metadata = all_of(sources.iter().map(|source| source.reader.metadata()));
     let is_in_time = format.needs_timeline() || options.view == View::Time || !options.diff.is_empty();
     let mut profile = if is_in_time { Profile::new(metadata) } else { Profile::for_format(metadata, format) };
-    let mut sums = (!is_in_time).then(Sums::default);
     let bar = conversion(size, options.hideprogress);
     for (path, Source { mut reader, .. }) in files.iter().zip(sources) {
-        let is_whole = add(options, (&mut profile, &mut sums), path, &mut reader, &bar)?;
+        let is_whole = add(options, (&mut profile, is_in_time), path, &mut reader, &bar)?;
         if !is_whole {
             bar.suspend(|| say(unfinished(path)));
         }
@@ -46,9 +45,6 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
         profile.metadata.overhead = reader.metadata().overhead.or(profile.metadata.overhead);
     }
     bar.finish_and_clear();
-    if let Some(sums) = sums {
-        sums.hand_over(&mut profile);
-    }
     choose(options, &mut profile)?;
     let by_process = by_process || profile.processes.len() > 1;
     Ok(Loaded { profile, by_process, by_thread })
@@ -57,33 +53,29 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
 /// Adds what is in one file. Answers whether it is whole.
 fn add(
     options: &Report,
-    (profile, sums): (&mut Profile, &mut Option<Sums>),
+    (profile, is_in_time): (&mut Profile, bool),
     path: &Path,
     reader: &mut Reader<Box<dyn Read>>,
     bar: &ProgressBar,
 ) -> Result<bool, Failure> {
     let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let from = options.from.map_or(0, nanoseconds);
-    let to = options.to.map_or(u64::MAX, nanoseconds);
+    let times = options.from.map_or(0, nanoseconds)
+        ..=options.to.map_or(u64::MAX, |to| nanoseconds(to).saturating_sub(1));
     let marks_gc = options.modes.gc;
     let take = |profile: &mut Profile, mut sample: Sample| {
-        if sample.at < from || sample.at >= to {
-            return;
-        }
         if marks_gc && sample.state.collects == Some(true) {
             let frame = profile.frames.intern(Frame::unknown(FrameKind::Collecting));
             sample.stack = profile.stacks.intern(sample.stack, frame);
         }
-        match sums {
-            Some(sums) => sums.add(sample, profile),
-            None => profile.add(sample),
-        }
+        profile.add(sample);
     };
     let before = bar.position();
-    let ending = reader
-        .read_into(profile, take, |bytes| bar.set_position(before + bytes))
-        .map_err(|error| Failure::reading(path, &error))?;
-    Ok(ending == Ending::Whole)
+    let progress = |bytes| bar.set_position(before + bytes);
+    let ending = match is_in_time {
+        true => reader.read_into(profile, times, take, progress),
+        false => reader.sums_into(profile, times, take, progress),
+    };
+    Ok(ending.map_err(|error| Failure::reading(path, &error))? == Ending::Whole)
 }
 
 fn unfinished(path: &Path) -> String {
