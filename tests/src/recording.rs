@@ -29,6 +29,8 @@ pub struct Recording {
     pub samples: Vec<Sample>,
     /// Samples that could not be taken, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// The same in the order of the file: the index of the process, if it is known, the reason and the number.
+    pub lost_of: Vec<(Option<usize>, String, u64)>,
     /// Ticks of the sampler that passed unused.
     pub missed: u64,
     /// Up to when it goes, in nanoseconds since its start.
@@ -145,6 +147,18 @@ impl Recording {
             *folded.entry(stack).or_default() += sample.7;
         }
         folded
+    }
+
+    /// Of each sample of a thread that waits for the GIL the stack of the one that holds it, or nothing if none
+    /// is known; by the index of the sample.
+    pub fn holders(&self) -> BTreeMap<usize, Option<usize>> {
+        let moment = |sample: &Sample| (self.threads[sample.1].process, sample.0);
+        let mut holding: BTreeMap<(usize, u64), usize> = BTreeMap::new();
+        for sample in self.samples.iter().filter(|sample| sample.4 == Some(true)) {
+            holding.insert(moment(sample), sample.2);
+        }
+        let waiting = self.samples.iter().enumerate().filter(|(_, sample)| sample.5 == Some(true));
+        waiting.map(|(index, sample)| (index, holding.get(&moment(sample)).copied())).collect()
     }
 
     /// The weight of all samples.

@@ -97,6 +97,11 @@ impl Lost {
         *self.counts.entry((process, reason)).or_default() += weight;
     }
 
+    /// Keeps what was lost of processes that `is_wanted`, and of none that is known.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(ProcessId) -> bool) {
+        self.counts.retain(|(process, _), _| process.is_none_or(&mut is_wanted));
+    }
+
     /// The number of lost samples of each reason that occurred.
     pub fn iter(&self) -> impl Iterator<Item = (LostReason, u64)> {
         let mut sums: BTreeMap<LostReason, u64> = BTreeMap::new();

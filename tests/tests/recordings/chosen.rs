@@ -51,23 +51,56 @@ impl Scene {
         chosen: impl Fn(&Sample) -> bool,
         label: impl Fn(&Frame) -> Option<String> + Copy,
     ) -> BTreeMap<String, u64> {
-        let mut all = BTreeMap::new();
-        for (index, process) in self.read.processes.iter().enumerate() {
-            let mut roots = vec![process];
-            while let Some(parent) = roots.last().and_then(|process| process.parent) {
-                roots.push(&self.read.processes[parent]);
-            }
-            let roots: Vec<String> = roots
-                .iter()
-                .rev()
-                .map(|process| format!("process {}:\"{}\"", process.pid, process.command_line))
-                .collect();
+        let mut all = self.lost(|_| true);
+        for index in 0..self.read.processes.len() {
             let is_of = |sample: &Sample| self.read.threads[sample.1].process == index && chosen(sample);
             for (stack, count) in self.read.folded(is_of, label) {
-                *all.entry(format!("{};{stack}", roots.join(";"))).or_default() += count;
+                *all.entry(format!("{};{stack}", self.roots(index))).or_default() += count;
             }
         }
-        all.extend(self.read.lost_stacks());
+        all
+    }
+
+    /// The process with this index below those above it, as labels.
+    fn roots(&self, index: usize) -> String {
+        let above = |index: &usize| self.read.processes[*index].parent;
+        let upwards = std::iter::successors(Some(index), above).map(|index| {
+            let process = &self.read.processes[index];
+            format!("process {}:\"{}\"", process.pid, process.command_line)
+        });
+        let mut roots: Vec<String> = upwards.collect();
+        roots.reverse();
+        roots.join(";")
+    }
+
+    /// What a report must say is lost of the processes with a `chosen` id.
+    fn lost(&self, chosen: impl Fn(u32) -> bool) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for (process, reason, count) in &self.read.lost_of {
+            let root = process.map_or(String::new(), |process| format!("{};", self.roots(process)));
+            if process.is_none_or(|process| chosen(self.read.processes[process].pid)) {
+                *all.entry(format!("{root}[lost: {reason}]")).or_default() += count;
+            }
+        }
+        all
+    }
+
+    /// What a report of the threads that wait for the GIL must show.
+    fn waiting(&self) -> BTreeMap<String, u64> {
+        let mut all = self.lost(|_| true);
+        let frames = |stack: usize| {
+            let mut labels: Vec<String> = self.read.frames_of(stack).filter_map(at_line).collect();
+            labels.reverse();
+            labels
+        };
+        for (index, holder) in self.read.holders() {
+            let sample = &self.read.samples[index];
+            let mut labels = vec![self.roots(self.read.threads[sample.1].process)];
+            labels.extend(frames(sample.2));
+            labels.push("<waits for the GIL>".to_owned());
+            labels.extend(holder.map(frames).unwrap_or_default());
+            *all.entry(labels.join(";")).or_default() += sample.7;
+        }
         all
     }
 }
@@ -140,12 +173,16 @@ pub fn choices(interpreter: &Interpreter) -> Outcome {
     if scene.read.samples.iter().any(|sample| sample.4 == Some(true)) {
         cases.push((vec!["-g"], Box::new(move |sample| is_active(sample) && sample.4 == Some(true))));
         cases.push((vec!["-gi"], Box::new(|sample| sample.4 == Some(true))));
-        cases.push((vec!["--gil-wait"], Box::new(|sample| sample.5 == Some(true))));
+        is_same("--gil-wait", &folded(&[&file], &["--gil-wait"])?, &scene.waiting())?;
     } else if !interpreter.is_free_threaded() {
         return Err("nobody held the GIL".into());
     }
     for (options, chosen) in &cases {
-        let expected = scene.expected(chosen, at_line);
+        let mut expected = scene.expected(chosen, at_line);
+        if options.contains(&"--process") {
+            expected.retain(|stack, _| !stack.contains("[lost: "));
+            expected.extend(scene.lost(|pid| options.contains(&pid.to_string().as_str())));
+        }
         is_same(&format!("{options:?}"), &folded(&[&file], options)?, &expected)?;
     }
     shapes(&scene, &file)?;

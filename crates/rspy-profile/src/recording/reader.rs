@@ -96,7 +96,7 @@ impl<R: Read> Reader<R> {
         progress: impl FnMut(u64),
     ) -> Result<Ending, RecordingError> {
         let shift = shift(&self.metadata, &profile.metadata);
-        let mut tables = Tables::new(profile);
+        let mut tables = Tables::new(profile, self.metadata.host.as_deref());
         let add = |profile: &mut Profile, tables: &Tables, encoded: Encoded| {
             if times.contains(&encoded.at.saturating_add_signed(shift)) {
                 take(profile, sample(tables, &encoded, shift));
@@ -118,7 +118,7 @@ impl<R: Read> Reader<R> {
         progress: impl FnMut(u64),
     ) -> Result<Ending, RecordingError> {
         let shift = shift(&self.metadata, &profile.metadata);
-        let mut tables = Tables::new(profile);
+        let mut tables = Tables::new(profile, self.metadata.host.as_deref());
         let mut sums = Sums::default();
         let add = |profile: &mut Profile, tables: &Tables, encoded: Encoded| {
             if times.contains(&encoded.at.saturating_add_signed(shift)) && !sums.add(&encoded) {

@@ -256,11 +256,14 @@ pub(super) struct Read {
     pub(super) threads: Vec<ThreadId>,
     /// How many processes and threads the profile had before: of these some may be the same.
     before: (usize, usize),
+    /// Where the processes are, if that is not where the profile is of.
+    elsewhere: Option<String>,
 }
 
 impl Read {
-    /// Into `profile`.
-    pub(super) fn new(profile: &Profile) -> Read {
+    /// Of processes on the machine `host` into `profile`.
+    pub(super) fn new(profile: &Profile, host: Option<&str>) -> Read {
+        let is_other = |host: &&str| Some(*host) != profile.metadata.host.as_deref();
         Read {
             strings: vec![StringId::EMPTY],
             frames: Vec::new(),
@@ -269,6 +272,7 @@ impl Read {
             processes: Vec::new(),
             threads: Vec::new(),
             before: (profile.processes.len(), profile.threads.len()),
+            elsewhere: host.filter(is_other).map(str::to_owned),
         }
     }
 
@@ -304,7 +308,7 @@ impl Read {
                     }
                 }
                 Tag::Processes => {
-                    let process = self.process(&mut body)?;
+                    let process = self.process(&mut body, profile)?;
                     self.processes.push(known_process(profile, self.before.0, process));
                 }
                 Tag::Threads => {
@@ -313,7 +317,7 @@ impl Read {
                 }
                 Tag::ProcessChanges => {
                     let id = get(&self.processes, body.number()?)?;
-                    if let Some(parent) = self.process(&mut body)?.parent {
+                    if let Some(parent) = self.process(&mut body, profile)?.parent {
                         profile.processes.put_below(id, parent);
                     }
                 }
@@ -344,10 +348,14 @@ impl Read {
         Ok(Frame { name, file, short_file, line, columns, first_line, kind })
     }
 
-    fn process(&self, body: &mut Bytes) -> Result<Process, Malformed> {
+    fn process(&self, body: &mut Bytes, profile: &mut Profile) -> Result<Process, Malformed> {
         let pid = body.small()?;
         let parent = optional(body)?.map(|parent| get(&self.processes, parent)).transpose()?;
-        let command_line = get(&self.strings, body.number()?)?;
+        let mut command_line = get(&self.strings, body.number()?)?;
+        if let Some(host) = &self.elsewhere {
+            let told = format!("{host}: {}", &profile.strings[command_line]);
+            command_line = profile.strings.intern(&told);
+        }
         Ok(Process { pid, parent, command_line })
     }
 

@@ -19,6 +19,9 @@ pub fn choose(options: &Report, profile: &mut Profile) -> Result<(), Failure> {
     if options.stack_choice.hide_importlib {
         hide_importlib(profile);
     }
+    let is_chosen = |pid: u32| options.process.is_empty() || options.process.contains(&pid);
+    let (processes, lost) = (&profile.processes, &mut profile.lost);
+    lost.retain(|process| is_chosen(processes[process].pid));
     let threads = chosen_threads(options, profile);
     let stacks = chosen_stacks(options, profile);
     profile.retain(|_, run| {

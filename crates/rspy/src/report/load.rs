@@ -8,6 +8,7 @@ use rspy_profile::recording::{Ending, Reader};
 use rspy_profile::{Format, Frame, FrameKind, Metadata, Profile, Sample};
 
 use super::choice::choose;
+use super::holders::Holders;
 use super::source::Source;
 use crate::cli::{Mode, Report, View};
 use crate::failure::Failure;
@@ -21,6 +22,8 @@ pub struct Loaded {
     pub by_process: bool,
     /// Whether threads are.
     pub by_thread: bool,
+    /// Whether there was no sample, whatever was asked for.
+    pub is_empty: bool,
 }
 
 /// What is asked for of all `files`, as one profile that `format` can write, or one to be compared.
@@ -45,9 +48,10 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
         profile.metadata.overhead = reader.metadata().overhead.or(profile.metadata.overhead);
     }
     bar.finish_and_clear();
+    let is_empty = profile.samples().is_empty() && options.from.is_none() && options.to.is_none();
     choose(options, &mut profile)?;
     let by_process = by_process || profile.processes.len() > 1;
-    Ok(Loaded { profile, by_process, by_thread })
+    Ok(Loaded { profile, by_process, by_thread, is_empty })
 }
 
 /// Adds what is in one file. Answers whether it is whole.
@@ -62,19 +66,29 @@ fn add(
     let times = options.from.map_or(0, nanoseconds)
         ..=options.to.map_or(u64::MAX, |to| nanoseconds(to).saturating_sub(1));
     let marks_gc = options.modes.gc;
+    // A recording of waiting threads alone has their holders already.
+    let is_of_all = reader.metadata().mode.as_deref().is_none_or(|mode| mode == Mode::Wall.name());
+    let mut holders = (mode(options, profile) == Mode::GilWait && is_of_all).then(Holders::default);
+    let shows_holders = holders.is_some();
     let take = |profile: &mut Profile, mut sample: Sample| {
         if marks_gc && sample.state.collects == Some(true) {
             let frame = profile.frames.intern(Frame::unknown(FrameKind::Collecting));
             sample.stack = profile.stacks.intern(sample.stack, frame);
         }
-        profile.add(sample);
+        match &mut holders {
+            Some(holders) => holders.add(sample, profile),
+            None => profile.add(sample),
+        }
     };
     let before = bar.position();
     let progress = |bytes| bar.set_position(before + bytes);
-    let ending = match is_in_time {
+    let ending = match is_in_time || shows_holders {
         true => reader.read_into(profile, times, take, progress),
         false => reader.sums_into(profile, times, take, progress),
     };
+    if let Some(holders) = holders {
+        holders.finish(profile);
+    }
     Ok(ending.map_err(|error| Failure::reading(path, &error))? == Ending::Whole)
 }
 

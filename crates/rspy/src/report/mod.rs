@@ -1,6 +1,7 @@
 //! `rspy report`: turns recordings into any format.
 
 mod choice;
+mod holders;
 mod load;
 mod source;
 
@@ -45,6 +46,7 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     };
     let loaded = load(options, &options.files, format)?;
     let shown = shown(options, &loaded);
+    let loaded_nothing = loaded.is_empty;
     let profile = loaded.profile;
     let output = output_of(options, format);
     match &output {
@@ -68,7 +70,7 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     }
     let totals = Totals::new(&profile, &shown);
     if totals.samples == 0 && totals.lost == 0 {
-        say(nothing_shown(&totals));
+        say(nothing_shown(&totals, loaded_nothing));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,8 +156,11 @@ fn write(
 }
 
 /// Why nothing is shown.
-fn nothing_shown(totals: &Totals) -> String {
+fn nothing_shown(totals: &Totals, is_empty: bool) -> String {
     match totals.left_out {
+        _ if is_empty => "rspy: There is no sample in it: it ended before the first one was taken.\n      \
+                          Record for longer, with -d SECONDS."
+            .to_owned(),
         0 => "rspy: There is no sample of what was asked for in it.\n      \
               To see all of it, leave the filters out and add -i."
             .to_owned(),
