@@ -15,11 +15,13 @@
 //!
 //! Task events (version 4) have the data that `austin-python` 2.4 reads.
 
+mod encoding;
 mod event;
 mod sample;
 
 use rustc_hash::FxHashMap;
 
+use self::encoding::{integer, position, text};
 use self::sample::Sample;
 use super::austin::{Mode, Totals};
 use super::builder::{Builder, When};
@@ -112,16 +114,6 @@ impl From<ForeignError> for Stop {
     fn from(error: ForeignError) -> Self {
         Stop::Failed(error)
     }
-}
-
-/// An integer of the format. austin writes some negative ones as if they had no sign, with all 64 bits: they are taken
-/// for what they were.
-fn integer(cursor: &mut Cursor<'_>) -> Result<i64, CursorError> {
-    let first = cursor.byte()?;
-    let lowest = u64::from(first & 0x3f);
-    let number = if first & 0x80 == 0 { lowest } else { cursor.varint(lowest, 6)? };
-    let number = number.cast_signed();
-    Ok(if first & 0x40 == 0 { number } else { number.wrapping_neg() })
 }
 
 /// What was read so far.
@@ -281,13 +273,13 @@ impl<'a> Reader<'a> {
         let key = integer(&mut self.cursor)?;
         let file = integer(&mut self.cursor)?;
         let name = integer(&mut self.cursor)?;
-        let line = line(integer(&mut self.cursor)?);
+        let line = position(integer(&mut self.cursor)?);
         let mut columns = None;
         if self.version >= 2 {
-            let end_line = self::line(integer(&mut self.cursor)?).filter(|end| Some(*end) != line);
-            let first = self::line(integer(&mut self.cursor)?);
+            let end_line = position(integer(&mut self.cursor)?).filter(|end| Some(*end) != line);
+            let first = position(integer(&mut self.cursor)?);
             // Columns are counted from 1, and the last is one behind the end.
-            let last = self::line(integer(&mut self.cursor)?);
+            let last = position(integer(&mut self.cursor)?);
             columns = first.zip(last).map(|(first, last)| Columns { first, end_line, last: last - 1 });
             columns = columns.filter(|columns| end_line.is_some() || columns.last + 1 >= columns.first);
         }
@@ -385,30 +377,5 @@ impl<'a> Reader<'a> {
         }
         let unit = self.mode.finish(&mut self.builder.profile.metadata);
         Ok(Import { profile: self.builder.finish(), unit, by_process: false, by_thread: false, notices })
-    }
-}
-
-/// A line or column, counted from 1; `None` where it is not known.
-fn line(number: i64) -> Option<u32> {
-    u32::try_from(number).ok().filter(|number| *number > 0)
-}
-
-fn text<'a>(cursor: &mut Cursor<'a>) -> Result<std::borrow::Cow<'a, str>, CursorError> {
-    Ok(String::from_utf8_lossy(cursor.until_nul()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_have_a_sign_in_the_first_byte() {
-        for (bytes, number) in [(&[0xc3, 2][..], -131), (&[0x3f], 63), (&[0x80, 1], 64), (&[0x41], -1)] {
-            assert_eq!(integer(&mut Cursor::new(bytes)), Ok(number));
-        }
-        assert_eq!(integer(&mut Cursor::new(&[0xff; 12])), Err(CursorError::Overlong));
-        assert_eq!(integer(&mut Cursor::new(&[0x80])), Err(CursorError::Ends));
-        let unsigned = [0xbf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 3];
-        assert_eq!(integer(&mut Cursor::new(&unsigned)), Ok(-1));
     }
 }
