@@ -251,6 +251,33 @@ fn recordings_add_up() {
     assert_eq!(times, [20_000_000, 7_030_000_000]);
 }
 
+/// Two recordings of two machines: a process of the same id and command line is another one.
+#[test]
+fn processes_of_several_hosts_are_told_apart() {
+    let on = |host: &str| {
+        let metadata = Metadata { host: Some(host.to_owned()), ..fixture::metadata() };
+        let mut recorder = Recorder { profile: Profile::new(metadata), ..Recorder::default() };
+        let thread = recorder.thread(8306, "MainThread");
+        let stack = recorder.stack(StackId::EMPTY, &[("main", "a.py", 1, 1)]);
+        recorder.active(thread, stack, 1);
+        recording::of(&recorder)
+    };
+    let files = [on("web-1"), on("web-2"), on("web-1")];
+    let mut profile = Profile::default();
+    for bytes in &files {
+        let mut reader = Reader::new(&bytes[..]).expect("a recording");
+        if profile.metadata.host.is_none() {
+            profile.metadata = reader.metadata().clone();
+        }
+        reader.read_into(&mut profile, 0..=u64::MAX, Profile::add, |_| {}).expect("whole blocks");
+    }
+    let options = Options { by_process: true, ..Options::default() };
+    assert_eq!(
+        written(&Raw, &profile, &options),
+        "process 8306:\"python app.py\";main (a.py:1) 2\nprocess 8306:\"web-2: python app.py\";main (a.py:1) 1\n"
+    );
+}
+
 /// What goes on in another file: both are whole, say how long they are, and count what was lost and missed once.
 #[test]
 fn two_files_of_one_recording_add_up() {

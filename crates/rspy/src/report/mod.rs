@@ -48,6 +48,7 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     let shown = shown(options, &loaded);
     let loaded_nothing = loaded.is_empty;
     let profile = loaded.profile;
+    let totals = Totals::new(&profile, &shown);
     let output = output_of(options, format);
     match &output {
         Some(path) => {
@@ -55,7 +56,6 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
             let file = File::create(path).map_err(|error| Failure::opening(path, &error))?;
             write(format, (base.as_ref(), &profile), &shown, file)
                 .map_err(|error| Failure::writing_report(&path.display().to_string(), &error))?;
-            let totals = Totals::new(&profile, &shown);
             let (content, hint) = (format.content(), format.how_to_open());
             let (samples, lost) = (totals.samples, totals.lost);
             let mut told =
@@ -68,7 +68,6 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
                 .map_err(|error| Failure::printing(&error))?;
         }
     }
-    let totals = Totals::new(&profile, &shown);
     if totals.samples == 0 && totals.lost == 0 {
         say(nothing_shown(&totals, loaded_nothing));
     }
