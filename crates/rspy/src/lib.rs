@@ -40,6 +40,7 @@ mod sink;
 mod stats;
 mod subject;
 mod target;
+mod top;
 mod tree;
 mod wait;
 
@@ -62,7 +63,7 @@ pub fn run(cli: Cli) -> ExitCode {
     log::start();
     let outcome = match cli.command {
         Command::Record(options) => later::record(&options).and_then(|()| record::record(&options)),
-        Command::Top(options) => Err(later::top(&options)),
+        Command::Top(options) => later::top(&options).and_then(|()| top::top(&options)),
         Command::Dump(options) => later::dump(&options).and_then(|()| dump::dump(&options)),
         Command::Report(options) => report::report(&options),
         Command::Completions(options) => completions::completions(&options),
