@@ -71,6 +71,13 @@ impl Process {
         Some(Duration::try_from_secs_f64(now).ok()?.saturating_sub(begun))
     }
 
+    /// The time that its threads have spent on CPUs; `None` if it is gone.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = stat(self.pid).ok()?;
+        let ticks = stat.utime.saturating_add(stat.stime);
+        Some(Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64))
+    }
+
     fn memory_figure(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(self.proc_path("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -7,13 +7,11 @@
 mod feed;
 mod json;
 mod keys;
-mod look;
 mod once;
 mod printer;
 mod screen;
 mod sources;
 mod state;
-mod terminal;
 mod ui;
 mod view;
 
@@ -28,13 +26,13 @@ use rspy_profile::Profile;
 use rspy_profile::format::Flamegraph;
 
 use self::feed::{Feed, Shared};
-use self::look::Look;
+use crate::look::Look;
 use self::once::Rows;
 use self::printer::Printer;
 use self::screen::Screen;
 pub use self::state::Sort;
 use self::state::{About, Choice, State};
-use self::terminal::{SCREEN, Taken};
+use crate::terminal::{SCREEN, Taken};
 use self::ui::Ui;
 use crate::attach::attach;
 use crate::cli::Top;

@@ -12,7 +12,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use super::feed::Shared;
 use super::keys::{self, Order};
 use super::state::State;
-use super::terminal::Taken;
+use crate::terminal::Taken;
 use super::ui::Ui;
 use super::view;
 use crate::clock::Rate;

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 use regex::{Regex, RegexBuilder};
 
-use super::look::Look;
+use crate::look::Look;
 use super::sources::Sources;
 use super::state::{Choice, Sort};
 

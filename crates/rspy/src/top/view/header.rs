@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use super::text::{duration, megabytes, percent};
 use crate::progress::grouped;
-use crate::top::look::columns;
+use crate::look::columns;
 use crate::top::state::{Moment, State};
 use crate::top::ui::{Ui, View};
 
@@ -19,6 +19,9 @@ const FIGURES: [(&str, fn(&Moment) -> Option<f64>); 5] = [
     ("RSS", |moment| moment.rss.map(|bytes| bytes as f64)),
 ];
 
+/// From this width on all graphs are in one row.
+const WIDE: u16 = 110;
+
 /// How many rows it takes of a screen.
 pub fn height(screen: Rect) -> u16 {
     match screen.height {
@@ -30,14 +33,25 @@ pub fn height(screen: Rect) -> u16 {
 
 /// In how many rows the graphs are.
 fn graphs(width: u16) -> u16 {
-    if width >= 110 { 1 } else { 2 }
+    if width >= WIDE { 1 } else { 2 }
 }
 
 /// What is watched.
 pub fn title(state: &State) -> String {
+    format!("{}{}", command(state), whose(state))
+}
+
+/// The command line without the directory of its program.
+fn command(state: &State) -> &str {
+    let command = &state.about.command;
+    let program = command.split(' ').next().unwrap_or(command);
+    &command[program.rfind('/').map_or(0, |slash| slash + 1)..]
+}
+
+fn whose(state: &State) -> String {
     let about = &state.about;
     let uptime = state.uptime.map_or_else(String::new, |uptime| format!("  up {}", duration(uptime)));
-    format!("{}  pid {}  Python {}{uptime}", about.command, about.pid, about.python)
+    format!("  pid {}  Python {}{uptime}", about.pid, about.python)
 }
 
 /// How much is sampled, and what it takes.
@@ -45,19 +59,16 @@ pub fn figures(state: &State) -> String {
     let (threads, processes) = state.alive();
     let rate = if state.rate > 0.0 { format!("{} Hz", Short(state.rate)) } else { "max Hz".to_owned() };
     let kept = state.kept;
-    let mut text = format!(
-        "{processes} processes  {threads} threads  {rate}  {} kept  {} cut  {} lost",
-        grouped(kept.samples),
-        grouped(kept.cut),
-        grouped(kept.lost)
-    );
+    let many = |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+    let mut parts = vec![many(processes, "process", "processes"), many(threads, "thread", "threads"), rate];
+    parts.extend(state.own_cpu.map(|cpu| format!("rspy {cpu:.1} %")));
+    parts.push(format!("{} kept", grouped(kept.samples)));
+    parts.push(format!("{} cut", grouped(kept.cut)));
+    parts.push(format!("{} lost", grouped(kept.lost)));
     if kept.missed > 0 {
-        text += &format!("  {} missed", grouped(kept.missed));
+        parts.push(format!("{} missed", grouped(kept.missed)));
     }
-    if let Some(cpu) = state.own_cpu {
-        text += &format!("  rspy {cpu:.1} % CPU");
-    }
-    text
+    parts.join("  ")
 }
 
 /// A figure without needless zeros.
@@ -93,19 +104,17 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, ui: &Ui) {
         }
     };
     // A command that leaves no room for the rest is what is cut.
-    let title = title(state);
-    let command = state.about.command.len();
-    let rest = columns(&title[command..]);
-    let room = usize::from(area.width).saturating_sub(rest).max(usize::from(area.width) / 3);
-    let title = format!("{}{}", look.fit(&state.about.command, room), &title[command..]);
+    let whose = whose(state);
+    let width = usize::from(area.width);
+    let room = width.saturating_sub(columns(&whose)).max(width / 3);
+    let title = format!("{}{whose}", look.fit(command(state), room));
     line(0, &title, look.heading());
     line(1, &figures(state), Style::new());
-    if area.height == 3 {
+    if area.height == 3 && area.width < WIDE {
         line(2, &shares(state), Style::new());
     }
-    if area.height > 3 || (area.height == 3 && area.width >= 110) {
-        let rows = graphs(area.width);
-        let graphs = Rect { y: area.y + 2, height: rows.min(area.height - 2), ..area };
+    if area.height > 3 || (area.height == 3 && area.width >= WIDE) {
+        let graphs = Rect { y: area.y + 2, height: graphs(area.width).min(area.height - 2), ..area };
         draw_graphs(frame, graphs, state, ui);
     }
 }
@@ -114,7 +123,6 @@ fn draw_graphs(frame: &mut Frame, area: Rect, state: &State, ui: &Ui) {
     let look = ui.look;
     let per_row = if area.height > 1 { 3 } else { FIGURES.len() as u16 };
     let latest = state.history.latest().copied().unwrap_or_default();
-    frame.buffer_mut().set_style(area, Style::new());
     for (index, (name, figure)) in FIGURES.iter().enumerate() {
         let (row, column) = (index as u16 / per_row, index as u16 % per_row);
         let width = area.width / per_row;

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::top::look::columns as width_of;
+use crate::look::columns as width_of;
 use crate::top::ui::Ui;
 
 /// A column.

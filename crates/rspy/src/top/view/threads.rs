@@ -90,7 +90,7 @@ fn sort(rows: &mut [ThreadRow], by: usize, here: &impl Fn(&ThreadRow) -> String)
 }
 
 /// How a state is shown.
-pub fn style(look: crate::top::look::Look, doing: Doing) -> Style {
+pub fn style(look: crate::look::Look, doing: Doing) -> Style {
     match doing {
         Doing::HoldsGil | Doing::Runs => look.share(1.0),
         Doing::WaitsForGil | Doing::Collects => look.share(50.0),
