@@ -17,7 +17,8 @@ impl Terminal {
         let terminal = Terminal { folder: tempfile::tempdir()? };
         let (width, height) = (width.to_string(), height.to_string());
         let folder = terminal.folder.path().display().to_string();
-        let mut shell = vec!["env".to_owned(), "-i".to_owned(), "TERM=screen".to_owned(), "PS1=$ ".to_owned()];
+        let mut shell =
+            vec!["env".to_owned(), "-i".to_owned(), "TERM=screen".to_owned(), "PS1=$ ".to_owned()];
         shell.extend(environment.iter().map(|(name, value)| format!("{name}={value}")));
         shell.extend(["bash", "--norc", "--noprofile"].map(str::to_owned));
         let mut words = vec!["new-session", "-d", "-x", &width, "-y", &height, "-c", &folder];
@@ -60,7 +61,8 @@ impl Terminal {
 
     fn tmux(&self, words: &[&str]) -> Outcome<String> {
         let socket = self.folder.path().join("tmux");
-        let output = Command::new("tmux").arg("-f/dev/null").arg("-u").arg("-S").arg(socket).args(words).output()?;
+        let output =
+            Command::new("tmux").arg("-f/dev/null").arg("-u").arg("-S").arg(socket).args(words).output()?;
         if !output.status.success() {
             return Err(format!("tmux {words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
         }

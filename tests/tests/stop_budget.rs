@@ -61,7 +61,8 @@ fn budget(interpreter: &Interpreter) -> Outcome {
 fn summary_form(interpreter: &Interpreter) -> Outcome {
     let readme = std::fs::read_to_string(workspace().join("README.md"))?;
     let mut shown = readme.lines().filter_map(|line| line.strip_prefix("    "));
-    let promised = shown.find(|line| line.contains(" samples, ")).map(form).ok_or("the README has no summary")?;
+    let promised =
+        shown.find(|line| line.contains(" samples, ")).map(form).ok_or("the README has no summary")?;
     let target = Target::start_on(0, target::command(interpreter, "metronome.py", &[]))?;
     let (_, output) = Recording::of(target.pid, &["--duration", "1"])?.finish()?;
     let line = output.summary_line()?;

@@ -20,7 +20,11 @@ fn busy(interpreter: &Interpreter) -> Outcome<Target> {
 
 /// The command line of `rspy top` for `target`, and then the terminal's settings as they were left.
 fn watch(target: &Target) -> String {
-    format!("stty -g > before; {} top -p {}; stty -g > after; cmp before after && echo left-as-it-was", binary().display(), target.pid)
+    format!(
+        "stty -g > before; {} top -p {}; stty -g > after; cmp before after && echo left-as-it-was",
+        binary().display(),
+        target.pid
+    )
 }
 
 /// The view that the tab stands for.
@@ -94,7 +98,10 @@ fn ended(interpreter: &Interpreter, signal: Signal) -> Outcome {
 fn program(interpreter: &Interpreter) -> Outcome {
     let terminal = Terminal::start((100, 24), &[("NO_COLOR", "1"), ("LC_ALL", "C")])?;
     let python = interpreter.path.display();
-    let line = format!("{} top -- {python} -c 'import time; time.sleep(1); raise SystemExit(7)'", binary().display());
+    let line = format!(
+        "{} top -- {python} -c 'import time; time.sleep(1); raise SystemExit(7)'",
+        binary().display()
+    );
     terminal.run(&line)?;
     let screen = terminal.wait_for("has ended with exit code 7")?;
     if !screen.is_ascii() {
@@ -125,7 +132,11 @@ fn picker(interpreter: &Interpreter) -> Outcome {
 fn shares(interpreter: &Interpreter) -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("shares");
-    let mut child = Command::new(&interpreter.path).arg(target::scripts().join("shares.py")).arg(&file).arg("30").spawn()?;
+    let mut child = Command::new(&interpreter.path)
+        .arg(target::scripts().join("shares.py"))
+        .arg(&file)
+        .arg("30")
+        .spawn()?;
     let pid = child.id().to_string();
     let asked = Run::start(["top", "--json", "--once", "--window", "4", "-r", "500", "-p", &pid].iter())?;
     let output = asked.output();

@@ -158,13 +158,18 @@ impl Picker {
         let first = (self.at + 1).saturating_sub(height);
         for (place, (index, row)) in shown.iter().enumerate().skip(first).take(height).enumerate() {
             let cpu = row.cpu.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.1}"));
-            let memory = row.rss.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} MB", bytes as f64 / 1e6));
+            let memory =
+                row.rss.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} MB", bytes as f64 / 1e6));
             let text = format!("{:>8} {cpu:>6} {memory:>9}  {}", row.pid, row.command);
             let style = if index == self.at { look.selected() } else { Style::new() };
             line(HEADER + place as u16, &format!("{text:width$}"), style);
         }
         if shown.is_empty() {
-            line(HEADER, "  No Python process that you may see. Start one: rspy top -- COMMAND", look.quiet());
+            line(
+                HEADER,
+                "  No Python process that you may see. Start one: rspy top -- COMMAND",
+                look.quiet(),
+            );
         }
     }
 }
@@ -201,7 +206,9 @@ impl Machine {
 /// Whether it runs Python: by what it executes, else by its command line, else by a library that it has mapped.
 fn is_python(process: &Process) -> bool {
     let names_python = |path: &str| {
-        Path::new(path).file_name().is_some_and(|name| name.to_string_lossy().to_lowercase().contains("python"))
+        Path::new(path)
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().to_lowercase().contains("python"))
     };
     let executable = fs::read_link(process.proc_path("exe"));
     if executable.is_ok_and(|path| names_python(&path.to_string_lossy())) {

@@ -205,8 +205,9 @@ fn launch(
     signals: &mut Signals,
 ) -> Result<(Launched, Target, Output), Failure> {
     let given = options.output.as_deref().map(Output::open).transpose()?;
-    let started = Launched::start(&options.program, if options.capture { Streams::Captured } else { Streams::Own })
-        .and_then(|mut launched| Ok((launched.find_python(pausing, signals)?, launched)));
+    let started =
+        Launched::start(&options.program, if options.capture { Streams::Captured } else { Streams::Own })
+            .and_then(|mut launched| Ok((launched.find_python(pausing, signals)?, launched)));
     let (target, launched) = match started {
         Ok(started) => started,
         Err(failure) => {

@@ -96,13 +96,8 @@ impl Feed {
     /// Feeds `shared` from now on.
     pub fn new(shared: Arc<Shared>, live: Arc<Live>, full_filenames: bool) -> Feed {
         let now = Instant::now();
-        let figures = Figures {
-            at: now,
-            passes: 0,
-            own_cpu: cpu_time(),
-            threads: Vec::new(),
-            processes: Vec::new(),
-        };
+        let figures =
+            Figures { at: now, passes: 0, own_cpu: cpu_time(), threads: Vec::new(), processes: Vec::new() };
         Feed { shared, live, begun: now, samples: now, passes: 0, figures, full_filenames, lines: Vec::new() }
     }
 
@@ -248,11 +243,14 @@ impl Feed {
         gathered.metadata.duration = state.sums.window(None).elapsed;
         let several = state.processes.len() > 1;
         drop(state);
-        let options = Options { full_filenames: self.full_filenames, by_process: several, ..Options::default() };
+        let options =
+            Options { full_filenames: self.full_filenames, by_process: several, ..Options::default() };
         let path = Output::default_path(profile.metadata.pid, format.extension());
         match write_new(&path, format, &gathered, &options) {
             Ok(()) => format!("Wrote {}", path.display()),
-            Err(error) => format!("Not written: {}: {error}. Start rspy where you may write.", path.display()),
+            Err(error) => {
+                format!("Not written: {}: {error}. Start rspy where you may write.", path.display())
+            }
         }
     }
 }

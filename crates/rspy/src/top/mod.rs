@@ -22,22 +22,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::getpid;
 use rspy_profile::Profile;
 use rspy_profile::format::Flamegraph;
 
 use self::feed::{Feed, Shared};
-use crate::look::Look;
 use self::once::Rows;
 use self::printer::Printer;
 use self::screen::Screen;
 pub use self::state::Sort;
 use self::state::{About, Choice, State};
-use crate::terminal::{SCREEN, Taken};
 use self::ui::Ui;
 use crate::attach::attach;
 use crate::cli::Top;
 use crate::failure::Failure;
 use crate::launch::{Launched, Streams, exit_code, serve};
+use crate::look::Look;
 use crate::progress::report;
 use crate::record::{first_below, metadata};
 use crate::recorder::Recorder;
@@ -45,6 +46,7 @@ use crate::sampler::{Only, Wanted, Which};
 use crate::session::{self, End, Live, Plan, Sampled};
 use crate::signals::Signals;
 use crate::target::Target;
+use crate::terminal::{SCREEN, Taken};
 use crate::wait::wait;
 
 /// How often a screen is drawn, and text written, unless told otherwise.
@@ -198,8 +200,13 @@ impl Front {
             let ui = Ui::new(Look::of_environment(), rows.choice, rows.sort, rows.full_filenames);
             let delay = delay(DRAWN);
             let screen = Screen { taken, ui, held: None, shared, live, delay, is_over: over };
-            // A terminal that is gone ends it as a hang-up does, which comes with it.
-            Box::new(move || Ok(drop(screen.run())))
+            Box::new(move || {
+                if screen.run().is_err() {
+                    // The terminal is gone: this ends the sampling as Control-C does.
+                    let _ = kill(getpid(), Signal::SIGINT);
+                }
+                Ok(())
+            })
         } else {
             let is_json = matches!(shown, Shown::Json { .. });
             let once = matches!(shown, Shown::Once | Shown::Json { once: true });

@@ -26,7 +26,11 @@ pub fn write(out: &mut dyn Write, state: &State, shown: &Rows, is_one_of_many: b
     writeln!(out, "{}", figures(state))?;
     writeln!(out, "{}", shares(state))?;
     let rows = rows(state, choice, *sort, false);
-    writeln!(out, "\n{:>7} {:>7} {:>9} {:>9}  Function (file:line)", "%Own", "%Total", "OwnTime", "TotalTime")?;
+    writeln!(
+        out,
+        "\n{:>7} {:>7} {:>9} {:>9}  Function (file:line)",
+        "%Own", "%Total", "OwnTime", "TotalTime"
+    )?;
     for row in rows.iter().take(MOST_ROWS) {
         let (name, file, line) = place(state, choice.by_line, row.index, *full_filenames);
         writeln!(

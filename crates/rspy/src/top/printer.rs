@@ -10,9 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
 
 use super::feed::Shared;
+use super::json;
 use super::once::{self, Rows};
 use super::state::State;
-use super::json;
 use crate::failure::Failure;
 
 /// How soon it is seen that it is over.

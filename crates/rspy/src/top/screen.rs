@@ -12,11 +12,11 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use super::feed::Shared;
 use super::keys::{self, Order};
 use super::state::State;
-use crate::terminal::Taken;
 use super::ui::Ui;
 use super::view;
 use crate::clock::Rate;
 use crate::session::Live;
+use crate::terminal::Taken;
 
 /// How soon it is seen that it is over.
 const LOOK: Duration = Duration::from_millis(100);

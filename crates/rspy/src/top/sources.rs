@@ -20,7 +20,8 @@ impl Sources {
         if !self.files.contains_key(file) {
             // The target's own files, which may be others than those of that name here.
             let own = PathBuf::from(format!("/proc/{}/root{file}", state.about.pid));
-            let lines = if file.starts_with('/') { read(own).or_else(|| read(PathBuf::from(file))) } else { None };
+            let lines =
+                if file.starts_with('/') { read(own).or_else(|| read(PathBuf::from(file))) } else { None };
             self.files.insert(file.to_owned(), lines.unwrap_or_default());
         }
         let index = usize::try_from(line).ok()?.checked_sub(1)?;

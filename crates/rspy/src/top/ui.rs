@@ -3,9 +3,9 @@
 use ratatui::layout::Rect;
 use regex::{Regex, RegexBuilder};
 
-use crate::look::Look;
 use super::sources::Sources;
 use super::state::{Choice, Sort};
+use crate::look::Look;
 
 /// What can be seen.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]

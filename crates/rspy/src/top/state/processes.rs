@@ -43,7 +43,8 @@ pub fn process_rows(state: &State, threads: &[ThreadRow]) -> Vec<ProcessRow> {
     }
     let mut doing = vec![(Doing::Ended, 0); count];
     for thread in threads {
-        if let Some(known) = state.threads.get(thread.index).and_then(|thread| doing.get_mut(thread.process)) {
+        if let Some(known) = state.threads.get(thread.index).and_then(|thread| doing.get_mut(thread.process))
+        {
             *known = (known.0.min(thread.doing), known.1 + 1);
         }
     }

@@ -112,7 +112,10 @@ pub fn rows(state: &State, choice: &Choice, sort: Sort, is_reversed: bool) -> Ve
             Sort::File => by_file(),
         };
         let order = if is_reversed { order.reverse() } else { order };
-        order.then_with(|| by_time(|row| row.total)).then_with(|| by_time(|row| row.total_seconds)).then_with(by_name)
+        order
+            .then_with(|| by_time(|row| row.total))
+            .then_with(|| by_time(|row| row.total_seconds))
+            .then_with(by_name)
     });
     rows
 }

@@ -10,7 +10,8 @@ pub fn state_of(functions: &[&str], stacks: &[&[usize]]) -> State {
         state.functions.insert(Function { name: (*name).to_owned(), file, short_file, first_line });
         state.lines.insert(Line { function: index, line: Some(10 * index as u32 + 2) });
     }
-    let process = Process { pid: 42, command: state.about.command.clone(), is_alive: true, ..Process::default() };
+    let process =
+        Process { pid: 42, command: state.about.command.clone(), is_alive: true, ..Process::default() };
     state.processes.push(process);
     let name = Some("MainThread".to_owned());
     state.threads.push(Thread { os_id: Some(43), name, is_alive: true, ..Thread::default() });
@@ -134,8 +135,11 @@ fn the_flame_graph_adds_up() {
     let flame = Flame::new(&state, &last(1));
     let main = flame.find(&[0]);
     assert_eq!(flame.nodes[main].total, 80);
-    let children: Vec<(usize, u64)> =
-        flame.nodes[main].children.iter().map(|child| (flame.nodes[*child].index, flame.nodes[*child].total)).collect();
+    let children: Vec<(usize, u64)> = flame.nodes[main]
+        .children
+        .iter()
+        .map(|child| (flame.nodes[*child].index, flame.nodes[*child].total))
+        .collect();
     assert_eq!(children, [(2, 50), (1, 30)]);
     let deepest = flame.find(&[0, 1, 2]);
     assert_eq!(flame.path(deepest), [0, 1, 2]);

@@ -62,7 +62,8 @@ fn busy(shares: &Shares) -> f64 {
 
 /// The threads that were seen in the last second, the busiest first.
 pub fn thread_rows(state: &State) -> Vec<ThreadRow> {
-    let shown = state.threads.iter().enumerate().filter(|(_, thread)| thread.is_alive || state.ended.is_some());
+    let shown =
+        state.threads.iter().enumerate().filter(|(_, thread)| thread.is_alive || state.ended.is_some());
     let mut rows: Vec<ThreadRow> = shown
         .map(|(index, thread)| {
             let run = thread.latest.and_then(|run| state.sums.runs.get(run));
@@ -88,7 +89,11 @@ pub fn thread_rows(state: &State) -> Vec<ThreadRow> {
     rows.sort_by(|one, other| {
         // Those that do as good as nothing keep their places.
         let rounded = |row: &ThreadRow| busy(&row.shares).round();
-        rounded(other).total_cmp(&rounded(one)).then((one.pid, one.os_id, one.index).cmp(&(other.pid, other.os_id, other.index)))
+        rounded(other).total_cmp(&rounded(one)).then((one.pid, one.os_id, one.index).cmp(&(
+            other.pid,
+            other.os_id,
+            other.index,
+        )))
     });
     rows
 }

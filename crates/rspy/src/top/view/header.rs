@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::text::{duration, megabytes, percent};
-use crate::progress::grouped;
 use crate::look::columns;
+use crate::progress::grouped;
 use crate::top::state::{Moment, State};
 use crate::top::ui::{Ui, View};
 
@@ -59,7 +59,8 @@ pub fn figures(state: &State) -> String {
     let (threads, processes) = state.alive();
     let rate = if state.rate > 0.0 { format!("{} Hz", Short(state.rate)) } else { "max Hz".to_owned() };
     let kept = state.kept;
-    let many = |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+    let many =
+        |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
     let mut parts = vec![many(processes, "process", "processes"), many(threads, "thread", "threads"), rate];
     parts.extend(state.own_cpu.map(|cpu| format!("rspy {cpu:.1} %")));
     parts.push(format!("{} kept", grouped(kept.samples)));
@@ -84,7 +85,9 @@ impl std::fmt::Display for Short {
 /// The figures of the whole tree in one line, without graphs.
 pub fn shares(state: &State) -> String {
     let latest = state.history.latest().copied().unwrap_or_default();
-    let text = |(name, figure): &(&str, fn(&Moment) -> Option<f64>)| format!("{name} {}", value(name, figure(&latest)));
+    let text = |(name, figure): &(&str, fn(&Moment) -> Option<f64>)| {
+        format!("{name} {}", value(name, figure(&latest)))
+    };
     FIGURES.iter().map(text).collect::<Vec<_>>().join("  ")
 }
 
@@ -134,7 +137,12 @@ fn draw_graphs(frame: &mut Frame, area: Rect, state: &State, ui: &Ui) {
         let label = format!("{name:<4} {:>8} ", value(name, figure(&latest)));
         let label = look.fit(&label, usize::from(width));
         let room = usize::from(width).saturating_sub(columns(&label) + 1);
-        frame.buffer_mut().set_string(x, y, format!("{label:room$}", room = usize::from(width)), Style::new());
+        frame.buffer_mut().set_string(
+            x,
+            y,
+            format!("{label:room$}", room = usize::from(width)),
+            Style::new(),
+        );
         let moments = state.history.last(room, *figure);
         // Shares are of a CPU, or of all that is used where that is more.
         let most = moments.iter().flatten().copied().fold(0.0, f64::max);
