@@ -61,9 +61,7 @@ pub fn pick() -> Result<Option<u32>, Failure> {
     let mut next = Instant::now() + FIRST;
     let look = Look::of_environment();
     let mut taken = Taken::take()?;
-    let gone = |error: io::Error| {
-        Failure::new(format!("The terminal cannot be read: {error}."), "Give the process with --pid PID.")
-    };
+    let gone = |error: io::Error| Failure::no_terminal(&error);
     loop {
         taken.draw(|frame| picker.draw(frame, look)).map_err(gone)?;
         if event::poll(next.saturating_duration_since(Instant::now())).map_err(gone)? {

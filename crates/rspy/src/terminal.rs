@@ -52,10 +52,7 @@ impl Taken {
             Ok(terminal) => Ok(Taken { terminal }),
             Err(error) => {
                 give_back(&mut state());
-                Err(Failure::new(
-                    format!("The terminal cannot be drawn on: {error}."),
-                    "Use another terminal, or see the same as text: rspy top --once --pid PID.",
-                ))
+                Err(Failure::no_terminal(&error))
             }
         }
     }
