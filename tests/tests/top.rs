@@ -116,7 +116,7 @@ fn program(interpreter: &Interpreter) -> Outcome {
 
 fn picker(interpreter: &Interpreter) -> Outcome {
     let target = busy(interpreter)?;
-    let terminal = Terminal::start((80, 24), UTF_8)?;
+    let terminal = Terminal::start((200, 24), UTF_8)?;
     terminal.run(&format!("{} top", binary().display()))?;
     terminal.wait_for("Which process?")?;
     terminal.press(&[&target.pid.to_string()])?;
