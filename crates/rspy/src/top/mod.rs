@@ -115,7 +115,8 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
     };
     let profile = Profile::for_format(metadata(options.rate, "wall", &target), &Flamegraph);
     let recorder = Recorder::new(profile, None, false, false);
-    let shared = Arc::new(Shared::new(State::new(about(&target))));
+    let state = State { rate: options.rate.hertz(), ..State::new(about(&target)) };
+    let shared = Arc::new(Shared::new(state));
     let feed = Arc::new(Mutex::new(Feed::new(shared.clone(), live.clone(), options.full_filenames)));
 
     let rows = Rows { choice, sort: options.sort, full_filenames: options.full_filenames };
