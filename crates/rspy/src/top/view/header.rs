@@ -10,8 +10,11 @@ use crate::progress::grouped;
 use crate::top::state::{Moment, State};
 use crate::top::ui::{Ui, View};
 
+/// One figure of a second.
+type Figure = fn(&Moment) -> Option<f64>;
+
 /// The figures of the whole tree, by name; the last one is no share.
-const FIGURES: [(&str, fn(&Moment) -> Option<f64>); 5] = [
+const FIGURES: [(&str, Figure); 5] = [
     ("CPU", |moment| moment.shares.cpu),
     ("GIL", |moment| moment.shares.gil),
     ("wait", |moment| moment.shares.wait),
@@ -85,9 +88,7 @@ impl std::fmt::Display for Short {
 /// The figures of the whole tree in one line, without graphs.
 pub fn shares(state: &State) -> String {
     let latest = state.history.latest().copied().unwrap_or_default();
-    let text = |(name, figure): &(&str, fn(&Moment) -> Option<f64>)| {
-        format!("{name} {}", value(name, figure(&latest)))
-    };
+    let text = |(name, figure): &(&str, Figure)| format!("{name} {}", value(name, figure(&latest)));
     FIGURES.iter().map(text).collect::<Vec<_>>().join("  ")
 }
 
