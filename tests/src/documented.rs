@@ -21,6 +21,7 @@ pub const MADE_UP: &[&str] = &[
     "hidden",
     "left-out",
     "no-reading",
+    "no-terminal",
     "no-thread-to-record",
     "output-quota",
     "refused",

@@ -40,6 +40,7 @@ pub mod stacks;
 pub mod statistics;
 pub mod target;
 pub mod tear;
+pub mod terminal;
 
 use interpreters::Interpreter;
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -303,7 +303,7 @@ fn not_yet() -> Outcome {
         &["record", "-n", "-p", &me][..],
         &["dump", "-n", "-p", &me],
         &["dump", "-c", "core"],
-        &["top", "-p", &me],
+        &["top", "-n", "-p", &me],
     ] {
         let (ours, said) = verdict(rspy::binary(), arguments, folder.path())?;
         if ours != Verdict::Failed || !said.contains("This release") {

@@ -18,8 +18,14 @@ use rspy_tests::{Outcome, run, test};
 use rustix::process::Signal;
 
 /// Pages with commands for users.
-const PAGES: &[&str] =
-    &["README.md", "docs/errors.md", "docs/py-spy.md", "docs/recording.md", "docs/comparison.md"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "docs/errors.md",
+    "docs/py-spy.md",
+    "docs/recording.md",
+    "docs/comparison.md",
+    "docs/top.md",
+];
 
 /// Subcommands with help of their own.
 const COMMANDS: &[&str] = &["record", "report", "dump", "top", "completions"];

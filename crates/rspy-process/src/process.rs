@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::elf::{self, Image};
 use crate::live::LiveMemory;
@@ -54,8 +55,32 @@ impl Process {
 
     /// The most memory that was resident at any time of its life, in bytes; `None` if it is gone.
     pub fn max_rss(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(self.proc_path("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        self.memory_figure("VmHWM:")
+    }
+
+    /// The memory that is resident now, in bytes; `None` if it is gone.
+    pub fn rss(&self) -> Option<u64> {
+        self.memory_figure("VmRSS:")
+    }
+
+    /// For how long it runs; `None` if it is gone.
+    pub fn age(&self) -> Option<Duration> {
+        let begun = Duration::from_secs_f64(self.start_time as f64 / procfs::ticks_per_second() as f64);
+        let now = fs::read_to_string("/proc/uptime").ok()?;
+        let now: f64 = now.split_whitespace().next()?.parse().ok()?;
+        Some(Duration::try_from_secs_f64(now).ok()?.saturating_sub(begun))
+    }
+
+    /// The time that its threads have spent on CPUs; `None` if it is gone.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = stat(self.pid).ok()?;
+        let ticks = stat.utime.saturating_add(stat.stime);
+        Some(Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64))
+    }
+
+    fn memory_figure(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(self.proc_path("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         kibibytes.checked_mul(1024)
     }

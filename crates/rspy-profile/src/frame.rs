@@ -1,5 +1,6 @@
 //! Frames: the places in a program that stacks are made of.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Index;
 
@@ -7,6 +8,7 @@ use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 
 use crate::handle::handle;
+use crate::label;
 use crate::strings::StringId;
 
 handle! {
@@ -91,6 +93,20 @@ pub enum FrameKind {
     WaitsForGil,
     /// The whole stack of a known thread, which could not be read.
     Lost(LostReason),
+}
+
+impl FrameKind {
+    /// What outputs have in place of such frames; `None` for those that have a name.
+    pub fn mark(self) -> Option<Cow<'static, str>> {
+        match self {
+            FrameKind::Python => None,
+            FrameKind::Cut => Some("[cut]".into()),
+            FrameKind::Truncated => Some("[truncated]".into()),
+            FrameKind::Collecting => Some("<gc>".into()),
+            FrameKind::WaitsForGil => Some("<waits for the GIL>".into()),
+            FrameKind::Lost(reason) => Some(label::lost(reason).into()),
+        }
+    }
 }
 
 /// Why a stack is not known.

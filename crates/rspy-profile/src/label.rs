@@ -13,7 +13,7 @@
 
 use std::fmt::Write;
 
-use crate::frame::{Frame, FrameKind, LostReason};
+use crate::frame::{Frame, LostReason};
 use crate::options::{By, Options};
 use crate::process::Process;
 use crate::profile::Profile;
@@ -30,14 +30,10 @@ const FULL_WIDTH_NUMBER_SIGN: &str = "\u{ff03}";
 
 /// The label of a frame.
 pub(crate) fn frame(profile: &Profile, frame: &Frame, options: &Options) -> String {
-    match frame.kind {
-        FrameKind::Python if options.by == By::Module => module(profile, frame, options),
-        FrameKind::Python => function(profile, frame, options),
-        FrameKind::Cut => "[cut]".into(),
-        FrameKind::Truncated => "[truncated]".into(),
-        FrameKind::Collecting => "<gc>".into(),
-        FrameKind::WaitsForGil => "<waits for the GIL>".into(),
-        FrameKind::Lost(reason) => lost(reason),
+    match frame.kind.mark() {
+        Some(mark) => mark.into(),
+        None if options.by == By::Module => module(profile, frame, options),
+        None => function(profile, frame, options),
     }
 }
 
@@ -135,7 +131,7 @@ fn printable_character(character: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Columns, StringId};
+    use crate::{Columns, FrameKind, StringId};
 
     fn label_of(name: &str, file: &str) -> String {
         let mut profile = Profile::default();

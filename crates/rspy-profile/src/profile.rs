@@ -10,7 +10,7 @@ use crate::sample::Sample;
 use crate::samples::{Kept, MOST_WEIGHT, Run, Samples};
 use crate::stack::{StackId, Stacks};
 use crate::strings::Strings;
-use crate::thread::Threads;
+use crate::thread::{ThreadId, Threads};
 
 /// Samples of a program and the tables they refer to.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,11 @@ impl Profile {
     /// one sample that weighs as much as all of them.
     pub fn samples(&self) -> &[Run] {
         self.samples.runs()
+    }
+
+    /// Which of the [`samples`](Self::samples) is the latest of `thread`; `None` if there is none.
+    pub fn latest(&self, thread: ThreadId) -> Option<usize> {
+        self.samples.latest(thread)
     }
 }
 

@@ -82,6 +82,11 @@ impl Samples {
         &self.runs
     }
 
+    /// The last run of a thread, by its index.
+    pub(crate) fn latest(&self, thread: ThreadId) -> Option<usize> {
+        *self.last.get(thread.index())?
+    }
+
     /// Changes the stack of each.
     pub(crate) fn change_stacks(&mut self, mut change: impl FnMut(StackId) -> StackId) {
         for run in &mut self.runs {

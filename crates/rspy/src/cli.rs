@@ -26,6 +26,7 @@ pub use self::report::{Grouping, Report, View};
 use crate::clock::Rate;
 use crate::sink::{Limits, Rotate};
 use crate::target::Pausing;
+use crate::top::Sort;
 
 /// Sampling profiler for running Python programs.
 ///
@@ -46,7 +47,7 @@ pub enum Command {
     // Before there was a report, as in py-spy, these were not ambiguous.
     #[command(after_help = RECORD_NOTES, group = whom(), override_usage = RECORD_USAGE, aliases = ["r", "re"])]
     Record(Record),
-    /// Shows the functions that use the most time, live (not in this release yet)
+    /// Shows the functions that use the most time, live
     #[command(after_help = TOP_NOTES, group = whom(), override_usage = TOP_USAGE)]
     Top(Top),
     /// Dumps the stack of every thread, now
@@ -100,11 +101,31 @@ Exit codes:
      or by a signal: then N is 128 plus its number";
 
 const TOP_USAGE: &str = "rspy top [OPTIONS] --pid <PID>
-       rspy top [OPTIONS] -- <COMMAND>...";
+       rspy top [OPTIONS] -- <COMMAND>...
+       rspy top [OPTIONS]";
 
 const TOP_NOTES: &str = "\
-This release cannot do it yet: the options are understood, and then rspy says so, with exit code 1. \
-Use `rspy dump` to see the stacks now, or `rspy record -d 10` for a flame graph of ten seconds.";
+Examples:
+  rspy top --pid 12345
+  rspy top --subprocesses --pid 12345
+  rspy top --once --window 2 --pid 12345
+  rspy top --json --pid 12345
+  rspy top -- python program.py --its-options
+
+Without a process and a COMMAND, on a terminal, the Python processes of this machine are listed to choose from. \
+? shows what keys do. Where stdout is no terminal, and with TERM=dumb, a screen of text is written each second. \
+A COMMAND reads nothing and what it writes is not shown; it is ended with rspy.
+
+Environment:
+  NO_COLOR=1         no colours
+  LC_ALL, LC_CTYPE, LANG
+                     without UTF-8 in the first that is set, only ASCII is drawn
+
+Exit codes:
+  0  done
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong
+  N  the COMMAND ended by itself with exit code N, or by a signal: then N is 128 plus its number";
 
 const DUMP_NOTES: &str = "\
 Examples:
@@ -299,11 +320,27 @@ pub struct Top {
     #[arg(short, long)]
     pub idle: bool,
 
-    /// Time from one refresh to the next
-    #[arg(long, value_name = "SECONDS", default_value = "1.0")]
-    pub delay: f64,
+    /// Time from one refresh to the next [default: 0.25; of text and JSON 1]
+    #[arg(long, value_name = "SECONDS")]
+    pub delay: Option<f64>,
 
-    /// Show the frames of extensions in C, C++, Cython or Rust as well
+    /// What functions are sorted by at first
+    #[arg(long, value_enum, value_name = "COLUMN", default_value = "own")]
+    pub sort: Sort,
+
+    /// Percentages are of the last so many seconds, up to 600, or "all" since the beginning
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = window)]
+    pub window: Window,
+
+    /// Watch for the window, write one screen as text, and end
+    #[arg(long)]
+    pub once: bool,
+
+    /// Write a line of JSON a second instead; with --once, one
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show the frames of extensions in C, C++, Cython or Rust as well (not in this release yet)
     #[arg(short, long)]
     pub native: bool,
 
@@ -410,6 +447,13 @@ pub struct Limit(
     pub Option<Duration>,
 );
 
+/// Of which time percentages are.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Window(
+    /// The last so many seconds; `None` is since the beginning.
+    pub Option<u64>,
+);
+
 fn pid(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => i32::from_str_radix(digits, 16),
@@ -429,6 +473,14 @@ fn duration(text: &str) -> Result<Limit, String> {
     match text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
         Some(duration) => Ok(Limit(Some(duration))),
         None => Err("give a number of seconds, or \"unlimited\"".to_owned()),
+    }
+}
+
+fn window(text: &str) -> Result<Window, String> {
+    match text.parse() {
+        Ok(seconds) if (1..=600).contains(&seconds) => Ok(Window(Some(seconds))),
+        _ if text == "all" => Ok(Window(None)),
+        _ => Err("give a whole number of seconds from 1 to 600, or \"all\"".to_owned()),
     }
 }
 

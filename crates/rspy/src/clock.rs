@@ -94,6 +94,11 @@ impl Clock {
         Clock { start, period, tick: 0, random: seed | 1 }
     }
 
+    /// Goes on at another rate from `now` on.
+    pub fn change(&mut self, now: Instant, rate: Rate) {
+        *self = Clock { start: now, period: rate.period().as_nanos() as u64, tick: 0, random: self.random };
+    }
+
     /// The next deadline as seen `now`: ticks whose whole period is over are missed.
     pub fn next(&mut self, now: Instant) -> Tick {
         let elapsed = now.saturating_duration_since(self.start).as_nanos() as u64;

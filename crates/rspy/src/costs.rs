@@ -50,7 +50,7 @@ impl fmt::Display for Spent {
 }
 
 /// The time that all of rspy's threads have spent on a CPU.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::attach::Search;
 use crate::failure::Failure;
 use crate::progress::report;
-use crate::signals::{Received, Signals, suspend};
+use crate::signals::{Received, Signals};
 use crate::target::{Pausing, Target};
 use crate::wait::{Woken, exit_of, wait};
 
@@ -63,6 +63,17 @@ pub struct Launched {
     stderr: Option<File>,
 }
 
+/// What a program reads from and writes to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// rspy's own.
+    Own,
+    /// What it writes is kept from the terminal; its stderr is shown if it fails.
+    Captured,
+    /// The same, and it reads nothing.
+    Apart,
+}
+
 /// What ended a wait for a program.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Wait {
@@ -72,15 +83,18 @@ enum Wait {
 }
 
 impl Launched {
-    /// Starts `program` with rspy's own input and output, or with none if they are
-    /// to be `captured`.
-    pub fn start(program: &[OsString], captured: bool) -> Result<Launched, Failure> {
+    /// Starts `program` with these streams.
+    pub fn start(program: &[OsString], streams: Streams) -> Result<Launched, Failure> {
         let Some((name, arguments)) = program.split_first() else {
             return Err(Failure::new("No command was given.", "Give it after --, or a process with --pid."));
         };
         let mut command = Command::new(name);
         command.args(arguments);
-        let stderr = captured
+        if streams == Streams::Apart {
+            // The terminal's keys are rspy's.
+            command.stdin(Stdio::null());
+        }
+        let stderr = (streams != Streams::Own)
             .then(|| {
                 let file = tempfile::tempfile()?;
                 command.stdout(Stdio::null()).stderr(file.try_clone()?);
@@ -169,6 +183,12 @@ impl Launched {
             // It may have exited meanwhile, which is as good.
             let _ = nix::sys::signal::kill(Pid::from_raw(self.child.id() as i32), signal);
         }
+    }
+
+    /// How it has ended: `with exit code 3`; none if it has not.
+    pub fn how(&mut self) -> Option<String> {
+        self.has_ended();
+        self.status.map(|status| describe(status).trim_start_matches(", ").to_owned())
     }
 
     /// Waits until it has ended by itself, or until an interrupt has made it end.
@@ -285,7 +305,7 @@ pub fn serve(signals: &mut Signals, launched: Option<&Launched>, flush: impl Fn(
             (Received::PassOn(signal), Some(launched)) => launched.pass_on(signal),
             (Received::PassOn(_), None) => {}
             (Received::Flush, _) => flush(),
-            (Received::Suspend, _) => suspend(),
+            (Received::Suspend, _) => signals.suspend(),
         }
     }
     false

@@ -20,10 +20,12 @@ mod filter;
 mod later;
 mod launch;
 mod log;
+mod look;
 // Until the recorder learns of cells.
 #[allow(dead_code)]
 mod names;
 mod output;
+mod picker;
 mod preempted;
 mod printable;
 mod progress;
@@ -40,6 +42,8 @@ mod sink;
 mod stats;
 mod subject;
 mod target;
+mod terminal;
+mod top;
 mod tree;
 mod wait;
 
@@ -51,9 +55,47 @@ pub mod sampling {
     pub use crate::tree::{Event, Finder, Found};
 }
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::Parser;
+use clap::error::ErrorKind;
 use cli::{Cli, Command};
+
+/// Runs rspy with the command line it was started with.
+pub fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&words) {
+        Ok(cli) => run(cli),
+        Err(error) => match with_process(&words, error.kind()) {
+            Some(Ok(cli)) => run(cli),
+            Some(Err(code)) => code,
+            None => error.exit(),
+        },
+    }
+}
+
+/// The same command line with a process that the user has picked, if a process is all that it lacks and there is a
+/// terminal to pick one on; else how that ended.
+fn with_process(words: &[OsString], lacks: ErrorKind) -> Option<Result<Cli, ExitCode>> {
+    let with = |pid: u32| {
+        let (command, options) = words.split_at_checked(2)?;
+        let process = [OsString::from("--pid"), pid.to_string().into()];
+        Cli::try_parse_from(command.iter().chain(&process).chain(options)).ok()
+    };
+    if lacks != ErrorKind::MissingRequiredArgument || with(1).is_none() || !picker::can_ask() {
+        return None;
+    }
+    failure::report_panics();
+    match picker::pick() {
+        Ok(Some(pid)) => with(pid).map(Ok),
+        Ok(None) => Some(Err(ExitCode::SUCCESS)),
+        Err(failure) => {
+            progress::report(format_args!("rspy: {failure}"));
+            Some(Err(ExitCode::FAILURE))
+        }
+    }
+}
 
 /// Runs one command line to its end. What goes wrong is printed to stderr with
 /// what to do about it; the exit code is 1 then.
@@ -62,7 +104,7 @@ pub fn run(cli: Cli) -> ExitCode {
     log::start();
     let outcome = match cli.command {
         Command::Record(options) => later::record(&options).and_then(|()| record::record(&options)),
-        Command::Top(options) => Err(later::top(&options)),
+        Command::Top(options) => later::top(&options).and_then(|()| top::top(&options)),
         Command::Dump(options) => later::dump(&options).and_then(|()| dump::dump(&options)),
         Command::Report(options) => report::report(&options),
         Command::Completions(options) => completions::completions(&options),

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    rspy::run(rspy::cli::Cli::parse())
+    rspy::main()
 }

@@ -61,6 +61,8 @@ pub enum News {
     Threads(Vec<Counted>),
     /// What was counted of the process since it was met.
     Counted(ProcessCounted),
+    /// What was counted so far of each thread, by number, and of the process.
+    SoFar(Vec<Counted>, ProcessCounted),
     /// The process runs another Python now: its numbers begin anew, behind the first so many samples.
     Renewed(u64),
 }

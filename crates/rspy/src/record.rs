@@ -9,12 +9,13 @@ use rspy_profile::{By, FormatError, Metadata, Options, Overhead, Profile, View};
 
 use crate::attach::attach;
 use crate::cli::{Mode, Record};
+use crate::clock::Rate;
 use crate::costs::Costs;
 use crate::failure::Failure;
 use crate::figures::Figures;
-use crate::launch::{Launched, exit_code};
+use crate::launch::{Launched, Streams, exit_code};
 use crate::output::Output;
-use crate::progress::{Messages, Progress, grouped, report};
+use crate::progress::{Messages, Progress, report};
 use crate::recorder::Recorder;
 use crate::sampler::{Only, Wanted, Which};
 use crate::session::{self, End, Plan, Sampled, Summary};
@@ -63,6 +64,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             stacks: options.stack_choice.filter(),
         },
         tree: None,
+        live: None,
     };
     // A file that cannot be written is found out before.
     let figures_file = options.summary.as_deref().map(Output::open).transpose()?;
@@ -95,7 +97,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
 
     announce(options, &messages);
     let costs = Costs::start();
-    let profile = Profile::for_format(metadata(options, &target), format);
+    let profile = Profile::for_format(metadata(options.rate, mode.name(), &target), format);
     let sink = match format.is_written_as_taken() {
         true => {
             Some(begin(options, &output, &profile).map_err(|error| Failure::opening(output.path(), &error))?)
@@ -163,15 +165,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         if files.dropped > 0 {
             messages.say(format_args!("Older ones that made room: {}", files.dropped));
         }
-        report(format_args!(
-            "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",
-            grouped(samples),
-            grouped(lost),
-            grouped(cut),
-            grouped(missed),
-            duration.as_secs_f64(),
-            describe(&stops, sums.suspensions),
-        ));
+        report(summary.in_a_line(samples, lost, cut));
         if figures.are_several() || options.stats {
             report(&figures);
         }
@@ -211,8 +205,9 @@ fn launch(
     signals: &mut Signals,
 ) -> Result<(Launched, Target, Output), Failure> {
     let given = options.output.as_deref().map(Output::open).transpose()?;
-    let started = Launched::start(&options.program, options.capture)
-        .and_then(|mut launched| Ok((launched.find_python(pausing, signals)?, launched)));
+    let started =
+        Launched::start(&options.program, if options.capture { Streams::Captured } else { Streams::Own })
+            .and_then(|mut launched| Ok((launched.find_python(pausing, signals)?, launched)));
     let (target, launched) = match started {
         Ok(started) => started,
         Err(failure) => {
@@ -230,7 +225,7 @@ fn launch(
 }
 
 /// The Python in process `root` or, if that runs something else, the first one below it.
-fn first_below(root: u32, pausing: Pausing) -> Result<Target, Failure> {
+pub fn first_below(root: u32, pausing: Pausing) -> Result<Target, Failure> {
     let mut family = Family::find(root, pausing)?;
     let first = family.take_targets().into_iter().next();
     first.ok_or_else(|| Failure::attaching(root, &rspy_process::ReadError::Gone.into()))
@@ -270,18 +265,19 @@ fn announce(options: &Record, messages: &Messages) {
     messages.pause();
 }
 
-fn metadata(options: &Record, target: &Target) -> Metadata {
+/// What is known of a recording when it begins.
+pub fn metadata(rate: Rate, mode: &str, target: &Target) -> Metadata {
     let own: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     Metadata {
         program: target.process.command_line().join(" "),
         python_version: Some(format!("{}{}", target.attached.version(), target.attached.abi())),
         pid: target.process.pid(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
-        rate: options.rate.hertz(),
+        rate: rate.hertz(),
         start: SystemTime::now(),
         duration: Duration::ZERO,
         rspy_version: env!("CARGO_PKG_VERSION").to_owned(),
-        mode: Some(options.mode().name().to_owned()),
+        mode: Some(mode.to_owned()),
         rspy_command_line: shlex::try_join(own.iter().map(String::as_str)).ok(),
         overhead: None,
     }
@@ -318,24 +314,6 @@ fn write_figures(output: &Output, figures: &Figures) -> Result<(), Failure> {
         out.flush()
     });
     written.map_err(|error| output.failure(&error))
-}
-
-fn describe(stops: &StopStats, suspensions: u64) -> String {
-    if stops.count == 0 {
-        return "the target was never stopped".to_owned();
-    }
-    let late = if stops.late == 0 { String::new() } else { format!(", {} late", grouped(stops.late)) };
-    let suspended = match suspensions {
-        0 => "",
-        1 => "; stopping was suspended once",
-        _ => "; stopping was suspended now and then",
-    };
-    format!(
-        "{} stops of {:.1} ms in all, {:.2} ms at most{late}{suspended}",
-        grouped(stops.count),
-        stops.total.as_secs_f64() * 1e3,
-        stops.max.as_secs_f64() * 1e3,
-    )
 }
 
 /// Why a recording after so many looks is empty, and what to do. `is_gil_known`: who holds it.

@@ -61,6 +61,20 @@ struct Subject {
     counted: ProcessCounted,
     /// What was counted of its threads, in the order they were met, and their samples.
     figures: IndexMap<ThreadId, (Counted, u64)>,
+    /// What was counted of those that are counted still.
+    so_far: Vec<Counted>,
+}
+
+/// What is known of a process while it is recorded.
+pub struct Live<'r> {
+    /// Which it is.
+    pub id: ProcessId,
+    /// The process.
+    pub process: &'r Process,
+    /// What was counted of it.
+    pub counted: ProcessCounted,
+    /// What was counted of each of its threads.
+    pub threads: HashMap<ThreadId, Counted>,
 }
 
 /// A stack with what is on top of it, or missing.
@@ -131,8 +145,15 @@ impl Recorder {
         let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
             News::Process { .. } | News::Lost(..) | News::Below(_) | News::Flush => {}
-            News::Threads(all) => subject.count(&all),
+            News::Threads(all) => {
+                subject.so_far.clear();
+                subject.count(&all);
+            }
             News::Counted(counted) => subject.counted = counted,
+            News::SoFar(threads, process) => {
+                subject.so_far = threads;
+                subject.counted = process;
+            }
             News::Thread { os_id, python_id } => subject.meet(profile, os_id, python_id),
             News::Code(info) => subject.codes.push(info),
             News::Node(node) => subject.grow(profile, &node, *columns, *hides_importlib),
@@ -209,6 +230,23 @@ impl Recorder {
         self.profile.lost.total()
     }
 
+    /// The profile so far.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What was counted of each process so far, where the recording was [asked](crate::session::Plan::live) to tell.
+    pub fn live(&self) -> impl Iterator<Item = Live<'_>> {
+        self.subjects.iter().map(|subject| {
+            let settled = subject.figures.iter().map(|(id, (counted, _))| (*id, *counted));
+            let mut threads: HashMap<ThreadId, Counted> = settled.collect();
+            for (id, counted) in subject.threads.iter().zip(&subject.so_far) {
+                threads.entry(*id).or_default().add(counted);
+            }
+            Live { id: subject.id, process: &subject.process, counted: subject.counted, threads }
+        })
+    }
+
     /// The profile as it is, and the figures of its processes and threads; and where its samples went, unless it
     /// has them itself.
     pub fn into_profile(self) -> (Profile, Figures, Option<io::Result<Sink>>) {
@@ -275,6 +313,7 @@ impl Recorder {
             known_threads: HashMap::new(),
             counted: ProcessCounted::default(),
             figures: IndexMap::new(),
+            so_far: Vec::new(),
         });
     }
 }

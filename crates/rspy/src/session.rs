@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rspy_cpython::sampling::Work;
@@ -50,6 +52,42 @@ pub struct Plan {
     pub wanted: Wanted,
     /// The process whose descendants are recorded as well, and itself; `None` to record one only.
     pub tree: Option<u32>,
+    /// What somebody who looks on shares with the sampling, if there is one.
+    pub live: Option<Arc<Live>>,
+}
+
+/// What one who looks on while it is sampled shares with the sampling.
+#[derive(Debug)]
+pub struct Live {
+    /// The rate in hertz, as the bits of an `f64`; 0 for as often as can be.
+    rate: AtomicU64,
+    /// How often it was looked at all threads.
+    passes: AtomicU64,
+}
+
+impl Live {
+    /// Sampling begins at `rate`.
+    pub fn new(rate: Rate) -> Live {
+        Live { rate: AtomicU64::new(rate.hertz().to_bits()), passes: AtomicU64::new(0) }
+    }
+
+    /// How often is sampled now.
+    pub fn rate(&self) -> Rate {
+        match f64::from_bits(self.rate.load(Ordering::Relaxed)) {
+            0.0 => Rate::Max,
+            rate => Rate::Hz(rate),
+        }
+    }
+
+    /// Has the rate changed.
+    pub fn set_rate(&self, rate: Rate) {
+        self.rate.store(rate.hertz().to_bits(), Ordering::Relaxed);
+    }
+
+    /// How often it was looked so far.
+    pub fn passes(&self) -> u64 {
+        self.passes.load(Ordering::Relaxed)
+    }
 }
 
 /// What a recording came to, beside what was recorded.
@@ -134,6 +172,9 @@ impl Subjects<'_> {
             match subject.sample(now, queue) {
                 Ok(end) => {
                     now = end;
+                    if self.plan.live.is_some() {
+                        subject.tell_so_far(queue, now);
+                    }
                     index += 1;
                 }
                 Err(ended) => {
@@ -221,7 +262,15 @@ pub fn sample(
     let mut is_over = false;
     // Asking for the time costs as much as some frames: it is asked for once a sample.
     let mut now = start;
+    let mut rate = plan.rate;
     let end = 'samples: loop {
+        if let Some(live) = &plan.live
+            && live.rate() != rate
+        {
+            rate = live.rate();
+            clock.change(now, rate);
+            pacer.change(rate);
+        }
         let tick = clock.next(now);
         let until = limit.map_or(tick.due, |limit| limit.min(tick.due));
         loop {
@@ -265,6 +314,9 @@ pub fn sample(
             }
         }
         now = family.sample(now, &mut queue, finder.as_ref());
+        if let Some(live) = &plan.live {
+            live.passes.fetch_add(1, Ordering::Relaxed);
+        }
         queue.miss(missed + family.preempted());
         if family.subjects.is_empty() && (finder.is_none() || is_over) {
             break End::Exited;

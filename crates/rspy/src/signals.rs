@@ -28,7 +28,7 @@ pub enum Received {
     PassOn(i32),
     /// Write what was recorded so far.
     Flush,
-    /// Control-Z: [`suspend`] rspy. The program has got the signal by itself.
+    /// Control-Z: [`suspend`](Signals::suspend) rspy. The program has got the signal by itself.
     Suspend,
 }
 
@@ -37,6 +37,16 @@ pub struct Signals {
     delivery: SignalDelivery<UnixStream, WithRawSiginfo>,
     waiting: VecDeque<Received>,
     has_program: bool,
+    screen: Option<Screen>,
+}
+
+/// How the terminal is left before rspy is suspended, and taken again when it goes on.
+#[derive(Copy, Clone)]
+pub struct Screen {
+    /// Leaves it as it was.
+    pub leave: fn(),
+    /// Takes it again.
+    pub enter: fn(),
 }
 
 impl Signals {
@@ -56,7 +66,24 @@ impl Signals {
         let delivery = register().map_err(|error: io::Error| {
             Failure::new(format!("Signals cannot be handled: {error}."), "Please report this.")
         })?;
-        Ok(Signals { delivery, waiting: VecDeque::new(), has_program })
+        Ok(Signals { delivery, waiting: VecDeque::new(), has_program, screen: None })
+    }
+
+    /// From now on `screen` is left while rspy is suspended.
+    pub fn mind(&mut self, screen: Screen) {
+        self.screen = Some(screen);
+    }
+
+    /// Stops rspy until it is continued.
+    pub fn suspend(&self) {
+        if let Some(screen) = self.screen {
+            (screen.leave)();
+        }
+        // It cannot fail for a signal that exists.
+        let _ = emulate_default_handler(SIGTSTP);
+        if let Some(screen) = self.screen {
+            (screen.enter)();
+        }
     }
 
     /// Whether [`next`](Signals::next) has some already.
@@ -95,12 +122,6 @@ fn understand(signal: i32, code: i32, has_program: bool) -> Vec<Received> {
         SIGUSR1 => vec![Received::PassOn(signal), Received::Flush],
         _ => vec![Received::PassOn(signal)],
     }
-}
-
-/// Stops rspy until it is continued.
-pub fn suspend() {
-    // It cannot fail for a signal that exists.
-    let _ = emulate_default_handler(SIGTSTP);
 }
 
 /// The signals that whoever started rspy told the kernel to ignore, one bit each.

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use rspy_process::stop::StopStats;
 use rspy_profile::Lost;
 
 use crate::costs::Spent;
@@ -92,6 +93,39 @@ impl Display for Stats<'_> {
 
 fn line(out: &mut Formatter<'_>, subject: &str, text: impl Display) -> fmt::Result {
     writeln!(out, "{subject:SUBJECT$}{text}")
+}
+
+impl Summary {
+    /// What it came to, in a line.
+    pub fn in_a_line(&self, samples: u64, lost: u64, cut: u64) -> String {
+        format!(
+            "{} samples, {} lost, {} cut, {} missed in {:.1} s; {}",
+            grouped(samples),
+            grouped(lost),
+            grouped(cut),
+            grouped(self.missed),
+            self.duration.as_secs_f64(),
+            describe(&self.sums.stops, self.sums.suspensions),
+        )
+    }
+}
+
+fn describe(stops: &StopStats, suspensions: u64) -> String {
+    if stops.count == 0 {
+        return "the target was never stopped".to_owned();
+    }
+    let late = if stops.late == 0 { String::new() } else { format!(", {} late", grouped(stops.late)) };
+    let suspended = match suspensions {
+        0 => "",
+        1 => "; stopping was suspended once",
+        _ => "; stopping was suspended now and then",
+    };
+    format!(
+        "{} stops of {:.1} ms in all, {:.2} ms at most{late}{suspended}",
+        grouped(stops.count),
+        stops.total.as_secs_f64() * 1e3,
+        stops.max.as_secs_f64() * 1e3,
+    )
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ const LOOK_SELDOM: Duration = Duration::from_secs(8);
 /// what was asked before.
 const CPU: Duration = Duration::from_millis(20);
 const MEMORY: Duration = Duration::from_secs(1);
+/// How often it is told what was counted, where somebody looks on.
+const LIVE: Duration = Duration::from_millis(250);
 
 /// A process that is recorded.
 pub struct Subject {
@@ -44,6 +46,7 @@ pub struct Subject {
     /// When its time on CPUs and its memory are asked for next.
     next_cpu: Instant,
     next_memory: Instant,
+    next_live: Instant,
     looks: Looks,
 }
 
@@ -90,6 +93,7 @@ impl Subject {
             cpu_clock,
             next_cpu: now + CPU,
             next_memory: now + MEMORY,
+            next_live: now,
             looks: Looks {
                 cost: Duration::ZERO,
                 last: now,
@@ -175,8 +179,20 @@ impl Subject {
     fn tell_figures(&mut self, queue: &mut Queue) {
         queue.introduce(&mut self.told, &self.sampler);
         queue.tell(self.told.process, News::Threads(self.sampler.counted()));
-        let counted = ProcessCounted { seen: self.span.seen(), cpu: self.span.cpu(), max_rss: self.max_rss };
-        queue.tell(self.told.process, News::Counted(counted));
+        queue.tell(self.told.process, News::Counted(self.counted()));
+    }
+
+    /// Tells what was counted so far, if it is time to.
+    pub fn tell_so_far(&mut self, queue: &mut Queue, now: Instant) {
+        if now >= self.next_live {
+            self.next_live = now + LIVE;
+            queue.introduce(&mut self.told, &self.sampler);
+            queue.tell(self.told.process, News::SoFar(self.sampler.counted(), self.counted()));
+        }
+    }
+
+    fn counted(&self) -> ProcessCounted {
+        ProcessCounted { seen: self.span.seen(), cpu: self.span.cpu(), max_rss: self.max_rss }
     }
 
     /// Hands on the samples that need not wait any longer.

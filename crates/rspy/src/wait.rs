@@ -98,6 +98,11 @@ impl Pacer {
         Pacer { exit, margin: Duration::ZERO, may_sleep, looked: Instant::now() }
     }
 
+    /// Goes on at another rate.
+    pub fn change(&mut self, rate: Rate) {
+        self.may_sleep = rate.period() >= SHORTEST_SLEPT;
+    }
+
     /// Does not wait for the exit any more.
     pub fn forget_exit(&mut self) {
         self.exit = None;

@@ -14,6 +14,7 @@ mod proc_status;
 mod recordings;
 mod stops;
 mod surroundings;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod threads;

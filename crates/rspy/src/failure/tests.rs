@@ -300,6 +300,7 @@ fn others() -> Vec<(&'static str, Failure)> {
         ("from-outside", attaching::missing(&in_container.root.path().join("proc"), i32::MAX as u32)),
         ("hidden", attaching::hidden(42)),
         ("no-thread-to-record", Failure::no_thread_to_record(&io::ErrorKind::OutOfMemory.into())),
+        ("no-terminal", Failure::no_terminal(&io::ErrorKind::NotConnected.into())),
         ("output-quota", Failure::writing("profile.svg", &quota)),
         ("traced", stops::described(7, 8, "strace -p 7", Calls::default())),
         ("ptrace-refused", stops::described(7, 0, "", Calls { traces_refused: true, ..Calls::default() })),

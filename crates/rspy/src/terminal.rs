@@ -1,0 +1,123 @@
+//! The terminal while it is rspy's: taken, and given back as it was, however rspy ends.
+
+use std::io::{self, Stdout, stdout};
+use std::panic;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+
+use crate::failure::Failure;
+use crate::signals::Screen;
+
+/// Whose the terminal is. Drawing holds it, so that nothing is drawn after the terminal was given back.
+static STATE: Mutex<Whose> = Mutex::new(Whose::Shell);
+
+/// Whose the terminal is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    /// As it was found.
+    Shell,
+    /// rspy's.
+    Ours { is_new: bool },
+    /// Given back while rspy is suspended.
+    Lent,
+}
+
+/// The terminal as rspy's.
+pub struct Taken {
+    /// What draws on it.
+    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+/// How the terminal is lent while rspy is suspended.
+pub const SCREEN: Screen = Screen { leave: lend, enter: take_again };
+
+impl Taken {
+    /// Takes the terminal. It is given back when this is dropped, or before a panic is told.
+    pub fn take() -> Result<Taken, Failure> {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            give_back(&mut state());
+            before(info);
+        }));
+        let taken = enter(&mut state()).and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+        match taken {
+            Ok(terminal) => Ok(Taken { terminal }),
+            Err(error) => {
+                give_back(&mut state());
+                Err(Failure::no_terminal(&error))
+            }
+        }
+    }
+
+    /// Draws, unless the terminal is lent.
+    pub fn draw(&mut self, draw: impl FnOnce(&mut ratatui::Frame)) -> io::Result<()> {
+        let mut state = state();
+        if let Whose::Ours { is_new } = &mut *state {
+            if std::mem::take(is_new) {
+                self.terminal.clear()?;
+            }
+            self.terminal.draw(draw)?;
+        }
+        Ok(())
+    }
+
+    /// Draws everything anew next time.
+    pub fn forget(&self) {
+        if let Whose::Ours { is_new } = &mut *state() {
+            *is_new = true;
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        give_back(&mut state());
+    }
+}
+
+fn state() -> MutexGuard<'static, Whose> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn enter(state: &mut Whose) -> io::Result<()> {
+    // Said first: what fails half way is given back as well.
+    *state = Whose::Ours { is_new: true };
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, EnableMouseCapture)
+}
+
+fn leave() {
+    // Of a terminal that is gone nothing can be given back.
+    let _ = execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+fn give_back(state: &mut Whose) {
+    if matches!(std::mem::replace(state, Whose::Shell), Whose::Ours { .. }) {
+        leave();
+    }
+}
+
+fn lend() {
+    let mut state = state();
+    if matches!(*state, Whose::Ours { .. }) {
+        *state = Whose::Lent;
+        leave();
+    }
+}
+
+fn take_again() {
+    let mut state = state();
+    if *state == Whose::Lent {
+        // One that cannot be drawn on any more shows at the next drawing.
+        let _ = enter(&mut state);
+    }
+}

@@ -1,0 +1,191 @@
+//! `rspy top` on a terminal, seen as its user does, and as text and JSON.
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use rspy_tests::interpreters::{self, Interpreter};
+use rspy_tests::rspy::{Run, binary};
+use rspy_tests::target::{self, Target};
+use rspy_tests::terminal::Terminal;
+use rspy_tests::{Outcome, process, run, test};
+
+const UTF_8: &[(&str, &str)] = &[("LC_ALL", "C.UTF-8")];
+
+fn busy(interpreter: &Interpreter) -> Outcome<Target> {
+    Target::start(target::command(interpreter, "states.py", &["computing-in-python"]))
+}
+
+/// The command line of `rspy top` for `target`, and then the terminal's settings as they were left.
+fn watch(target: &Target) -> String {
+    format!(
+        "stty -g > before; {} top -p {}; stty -g > after; cmp before after && echo left-as-it-was",
+        binary().display(),
+        target.pid
+    )
+}
+
+/// The view that the tab stands for.
+fn shown(terminal: &Terminal, key: &str, sign: &str) -> Outcome {
+    terminal.press(&[key])?;
+    terminal.wait_for(sign).map(drop)
+}
+
+fn views(interpreter: &Interpreter) -> Outcome {
+    let target = busy(interpreter)?;
+    let terminal = Terminal::start((100, 30), UTF_8)?;
+    terminal.run(&watch(&target))?;
+    terminal.wait_for("OwnTime")?;
+    terminal.wait_for(&format!("pid {}", target.pid))?;
+    terminal.wait_for("1 process ")?;
+    terminal.wait_for("states.py:")?;
+    shown(&terminal, "7", "% of the samples")?;
+    shown(&terminal, "8", "GIL %")?;
+    shown(&terminal, "9", "Memory")?;
+    shown(&terminal, "0", "the innermost first")?;
+    shown(&terminal, "?", "What it does")?;
+    shown(&terminal, "5", "OwnTime")?;
+    shown(&terminal, "Enter", "Called by")?;
+    shown(&terminal, "Escape", "OwnTime")?;
+    shown(&terminal, "p", "held")?;
+    shown(&terminal, "w", "Wrote ")?;
+    for size in [(20, 6), (12, 3), (100, 30)] {
+        terminal.resize(size)?;
+    }
+    terminal.wait_for("OwnTime")?;
+    terminal.press(&["q"])?;
+    terminal.wait_for("left-as-it-was")?;
+    Ok(())
+}
+
+fn suspended(interpreter: &Interpreter) -> Outcome {
+    let target = busy(interpreter)?;
+    let terminal = Terminal::start((80, 24), UTF_8)?;
+    terminal.run(&format!("{} top -p {}", binary().display(), target.pid))?;
+    terminal.wait_for("OwnTime")?;
+    terminal.press(&["C-z"])?;
+    terminal.wait_for("Stopped")?;
+    terminal.run("fg")?;
+    terminal.wait_for("OwnTime")?;
+    terminal.press(&["C-c"])?;
+    terminal.wait_for("samples, ")?;
+    Ok(())
+}
+
+/// Whatever ends it gives the terminal back.
+fn ended(interpreter: &Interpreter, signal: Signal) -> Outcome {
+    let target = busy(interpreter)?;
+    let terminal = Terminal::start((80, 24), UTF_8)?;
+    let line = watch(&target).replace("top -p", "top --delay 0.1 -p");
+    terminal.run(&line)?;
+    terminal.wait_for("OwnTime")?;
+    let is_top = |pid: &u32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.starts_with(binary().display().to_string().as_bytes())
+            && String::from_utf8_lossy(&words).contains(&format!("-p\0{}", target.pid))
+    };
+    let all = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let pid = all.into_iter().find(is_top).ok_or("rspy does not run")?;
+    process::send(pid, signal)?;
+    terminal.wait_for("left-as-it-was")?;
+    Ok(())
+}
+
+/// The end of the program is shown until a key is pressed, and its exit code is rspy's.
+fn program(interpreter: &Interpreter) -> Outcome {
+    let terminal = Terminal::start((100, 24), &[("NO_COLOR", "1"), ("LC_ALL", "C")])?;
+    let python = interpreter.path.display();
+    let line = format!(
+        "{} top -- {python} -c 'import time; time.sleep(1); raise SystemExit(7)'",
+        binary().display()
+    );
+    terminal.run(&line)?;
+    let screen = terminal.wait_for("has ended with exit code 7")?;
+    if !screen.is_ascii() {
+        return Err(format!("this is not ASCII:\n{screen}").into());
+    }
+    terminal.press(&["q"])?;
+    terminal.wait_for("samples, ")?;
+    terminal.run("echo code $?")?;
+    terminal.wait_for("code 7")?;
+    Ok(())
+}
+
+fn picker(interpreter: &Interpreter) -> Outcome {
+    let target = busy(interpreter)?;
+    let terminal = Terminal::start((200, 24), UTF_8)?;
+    terminal.run(&format!("{} top", binary().display()))?;
+    terminal.wait_for("Which process?")?;
+    terminal.press(&[&target.pid.to_string()])?;
+    terminal.wait_for("states.py")?;
+    terminal.press(&["Enter"])?;
+    terminal.wait_for("OwnTime")?;
+    terminal.press(&["q"])?;
+    terminal.wait_for("samples, ")?;
+    Ok(())
+}
+
+/// What is known by construction: `shares.py` spends halves, 30 and 20 per cent.
+fn shares(interpreter: &Interpreter) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("shares");
+    let mut child = Command::new(&interpreter.path)
+        .arg(target::scripts().join("shares.py"))
+        .arg(&file)
+        .arg("30")
+        .spawn()?;
+    let pid = child.id().to_string();
+    let asked = Run::start(["top", "--json", "--once", "--window", "4", "-r", "500", "-p", &pid].iter())?;
+    let output = asked.output();
+    child.kill()?;
+    child.wait()?;
+    let seen: Value = serde_json::from_str(&output?.success()?.stdout)?;
+    let functions = seen["functions"].as_array().ok_or("there are no functions")?;
+    let own = |name: &str| {
+        let known = functions.iter().filter(|function| function["name"] == name);
+        known.filter_map(|function| function["own_samples"].as_f64()).sum::<f64>()
+    };
+    let all: f64 = functions.iter().filter_map(|function| function["own_samples"].as_f64()).sum();
+    if all < 500.0 {
+        return Err(format!("{all} samples").into());
+    }
+    let spin = own("spin") / all;
+    // Half of the time in `spin` from one line, a fifth from another; what the clock takes is little.
+    if !(0.6..0.8).contains(&spin) {
+        return Err(format!("spin has {spin} of the samples: {seen}").into());
+    }
+    Ok(())
+}
+
+/// Text where stdout is no terminal, until it is interrupted.
+fn text(interpreter: &Interpreter) -> Outcome {
+    let target = busy(interpreter)?;
+    let once = Run::start(["top", "--once", "--window", "1", "-p", &target.pid.to_string()].iter())?;
+    let once = once.output()?.success()?.stdout;
+    if !once.contains("%Own") || !once.contains("states.py:") || once.contains('\x1b') {
+        return Err(format!("--once has written\n{once}").into());
+    }
+    Ok(())
+}
+
+fn main() {
+    let mut tests = Vec::new();
+    let newest = interpreters::all().into_iter().filter(|interpreter| interpreter.label == "3.13");
+    for interpreter in newest {
+        let mut add = |name: &str, body: fn(&Interpreter) -> Outcome| {
+            let interpreter = interpreter.clone();
+            tests.push(test(format!("top-{name}::{}", interpreter.label), move || body(&interpreter)));
+        };
+        add("views", views);
+        add("suspended", suspended);
+        add("terminated", |interpreter| ended(interpreter, Signal::TERM));
+        add("interrupted", |interpreter| ended(interpreter, Signal::INT));
+        add("program", program);
+        add("picker", picker);
+        add("shares", shares);
+        add("text", text);
+    }
+    run(tests);
+}
