@@ -81,16 +81,31 @@ fn ended(interpreter: &Interpreter, signal: Signal) -> Outcome {
     let line = watch(&target).replace("top -p", "top --delay 0.1 -p");
     terminal.run(&line)?;
     terminal.wait_for("OwnTime")?;
+    process::send(watcher(&target)?, signal)?;
+    terminal.wait_for("left-as-it-was")?;
+    Ok(())
+}
+
+/// The id of the `rspy top` that watches `target`.
+fn watcher(target: &Target) -> Outcome<u32> {
     let is_top = |pid: &u32| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         words.starts_with(binary().display().to_string().as_bytes())
             && String::from_utf8_lossy(&words).contains(&format!("-p\0{}", target.pid))
     };
-    let all = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let pid = all.into_iter().find(is_top).ok_or("rspy does not run")?;
-    process::send(pid, signal)?;
-    terminal.wait_for("left-as-it-was")?;
-    Ok(())
+    let mut all = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    all.find(is_top).ok_or_else(|| "rspy does not run".into())
+}
+
+/// When the terminal is gone rspy ends, told so or not.
+fn hung_up(interpreter: &Interpreter, before: &str) -> Outcome {
+    let target = busy(interpreter)?;
+    let terminal = Terminal::start((80, 24), UTF_8)?;
+    terminal.run(&format!("{before} {} top -p {}", binary().display(), target.pid))?;
+    terminal.wait_for("OwnTime")?;
+    let pid = watcher(&target)?;
+    drop(terminal);
+    process::wait_until("rspy has ended", || !fs::exists(format!("/proc/{pid}")).unwrap_or(true))
 }
 
 /// The end of the program is shown until a key is pressed, and its exit code is rspy's.
@@ -182,6 +197,8 @@ fn main() {
         add("suspended", suspended);
         add("terminated", |interpreter| ended(interpreter, Signal::TERM));
         add("interrupted", |interpreter| ended(interpreter, Signal::INT));
+        add("hung-up", |interpreter| hung_up(interpreter, ""));
+        add("hung-up-unheard", |interpreter| hung_up(interpreter, "trap '' HUP;"));
         add("program", program);
         add("picker", picker);
         add("shares", shares);

@@ -1,17 +1,21 @@
 //! The terminal while it is rspy's: taken, and given back as it was, however rspy ends.
 
-use std::io::{self, Stdout, stdout};
+use std::io::{self, IsTerminal, Stdout, stdin, stdout};
 use std::panic;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use ratatui::crossterm::event::{self, DisableMouseCapture, EnableMouseCapture};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 use crate::signals::Screen;
@@ -34,6 +38,8 @@ enum Whose {
 pub struct Taken {
     /// What draws on it.
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What is typed comes by stdin; else it is read from the terminal by another way.
+    is_stdin: bool,
 }
 
 /// How the terminal is lent while rspy is suspended.
@@ -49,7 +55,7 @@ impl Taken {
         }));
         let taken = enter(&mut state()).and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match taken {
-            Ok(terminal) => Ok(Taken { terminal }),
+            Ok(terminal) => Ok(Taken { terminal, is_stdin: stdin().is_terminal() }),
             Err(error) => {
                 give_back(&mut state());
                 Err(Failure::no_terminal(&error))
@@ -67,6 +73,24 @@ impl Taken {
             self.terminal.draw(draw)?;
         }
         Ok(())
+    }
+
+    /// Waits until something has been typed, `limit` at most; an error is that the terminal is gone. Crossterm would read the end of
+    /// its input for ever.
+    pub fn wait(&self, limit: Duration) -> io::Result<()> {
+        if !self.is_stdin {
+            return event::poll(limit).map(drop);
+        }
+        let input = stdin();
+        let mut input = [PollFd::new(&input, PollFlags::IN)];
+        let limit = Timespec::try_from(limit).ok();
+        match poll(&mut input, limit.as_ref()) {
+            Ok(_) if input[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
+                Err(io::ErrorKind::NotConnected.into())
+            }
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Draws everything anew next time.

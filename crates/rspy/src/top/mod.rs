@@ -56,6 +56,9 @@ const WRITTEN: Duration = Duration::from_secs(1);
 /// The shortest and longest time from one to the next.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3600));
 
+/// How long what shows has time to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether the user has seen enough of what has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -200,11 +203,13 @@ impl Front {
             signals.mind(SCREEN);
             let ui = Ui::new(Look::of_environment(), rows.choice, rows.sort, rows.full_filenames);
             let delay = delay(DRAWN);
-            let screen = Screen { taken, ui, held: None, shared, live, delay, is_over: over };
+            let mut screen = Screen { taken, ui, held: None, shared, live, delay, is_over: over };
             Box::new(move || {
                 if screen.run().is_err() {
                     // The terminal is gone: this ends the sampling as Control-C does.
                     let _ = kill(getpid(), Signal::SIGINT);
+                    // There is nothing to give back, and ratatui would complain of that to nobody, and panic.
+                    std::mem::forget(screen);
                 }
                 Ok(())
             })
@@ -222,6 +227,14 @@ impl Front {
     /// Ends it, and gives the terminal back.
     fn end(self) -> Result<(), Failure> {
         self.is_over.store(true, Ordering::Relaxed);
+        let asked = Instant::now();
+        while !self.thread.is_finished() && asked.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if !self.thread.is_finished() {
+            // The terminal takes nothing, or is gone: nothing is left to be given back.
+            return Ok(());
+        }
         match self.thread.join() {
             Ok(shown) => shown,
             Err(panic) => std::panic::resume_unwind(panic),

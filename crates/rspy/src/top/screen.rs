@@ -43,8 +43,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Draws until the user has seen enough, or it is over. Gives the terminal back.
-    pub fn run(mut self) -> io::Result<()> {
+    /// Draws until the user has seen enough, or it is over. An error is that the terminal is gone.
+    pub fn run(&mut self) -> io::Result<()> {
         let mut drawn: Option<Instant> = None;
         while !self.is_over.load(Ordering::Relaxed) {
             let due = drawn.map_or(Duration::ZERO, |drawn| self.delay.saturating_sub(drawn.elapsed()));
@@ -53,12 +53,11 @@ impl Screen {
                 drawn = Some(Instant::now());
                 continue;
             }
-            if event::poll(due.min(LOOK))? {
-                // What is typed at once is drawn at once.
-                while event::poll(Duration::ZERO)? {
-                    if self.serve(&event::read()?) {
-                        return Ok(());
-                    }
+            self.taken.wait(due.min(LOOK))?;
+            // What is typed at once is drawn at once.
+            while event::poll(Duration::ZERO)? {
+                if self.serve(&event::read()?) {
+                    return Ok(());
                 }
                 drawn = None;
             }
