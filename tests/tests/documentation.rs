@@ -128,7 +128,12 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
         .stdout(fs::File::create(&log)?)
         .stderr(fs::File::options().append(true).create(true).open(path.join("errors"))?)
         .spawn()?;
-    if command.starts_with("rspy record") && !command.contains(" -- ") {
+    let is_live = command.starts_with("rspy top") && !command.contains("--once");
+    if is_live {
+        let has_written = || fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+        process::wait_until("rspy has shown something", has_written)?;
+    }
+    if is_live || (command.starts_with("rspy record") && !command.contains(" -- ")) {
         let rspy = || {
             let is_rspy = |name: String| name.trim() == "rspy";
             process::descendants(child.id())
@@ -178,7 +183,11 @@ fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
         let completions = fs::read_to_string(folder.join(&file))?;
         return if completions.contains("rspy") { Ok(()) } else { Err(format!("nothing in {file}").into()) };
     }
-    let expected = if ["dump", "report"].contains(&words[1]) { "spin" } else { "rspy" };
+    let expected = match words[1] {
+        "top" if command.contains("program.py") => "work",
+        "dump" | "report" | "top" => "spin",
+        _ => "rspy",
+    };
     if text.contains(expected) { Ok(()) } else { Err(format!("it does not say {expected}").into()) }
 }
 

@@ -19,6 +19,9 @@ use crate::session::Live;
 const SAMPLES: Duration = Duration::from_millis(200);
 const FIGURES: Duration = Duration::from_millis(990);
 
+/// The shortest time of which figures say something: what is counted comes some times a second.
+const LEAST: Duration = Duration::from_millis(500);
+
 /// What the one who looks on shares with the recording thread.
 #[derive(Default)]
 pub struct Shared {
@@ -108,7 +111,7 @@ impl Feed {
             let shared = self.shared.clone();
             let mut state = shared.state();
             self.tell_samples(&mut state, recorder, now);
-            if at_once || now - self.figures.at >= FIGURES {
+            if now - self.figures.at >= if at_once { LEAST } else { FIGURES } {
                 self.tell_figures(&mut state, recorder, now);
             }
         }
@@ -195,7 +198,7 @@ impl Feed {
                 known.is_alive = counted.looks > before.looks;
                 known.shares = shares_of(&before, counted);
                 // Of the looks of all, so that what began late does not weigh more.
-                let looks = (counted.looks - before.looks) as f64 / passes.max(1) as f64;
+                let looks = ((counted.looks - before.looks) as f64 / passes.max(1) as f64).min(1.0);
                 let part = |share: Option<f64>| share.map(|share| share * looks);
                 shares.gil = sum(shares.gil, part(known.shares.gil));
                 shares.wait = sum(shares.wait, part(known.shares.wait));
