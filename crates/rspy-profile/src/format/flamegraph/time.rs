@@ -24,6 +24,9 @@ const PARTS: u128 = 600;
 /// The share of all that is drawn at least, where a part holds many things: one in so many.
 const NARROWEST: u64 = 20_000;
 
+/// The label of what is narrower than that.
+const NARROW: &str = "[under 0.005 %]";
+
 /// The label of samples that are not shown.
 const IDLE: &str = "[idle]";
 
@@ -44,7 +47,7 @@ pub(super) fn lines(profile: &Profile, options: &Options, palette: &mut PaletteM
             let root = tree.root(profile, process, Some(thread));
             tree.add_note(root, IDLE, *idle);
         }
-        tree.prune(least, IDLE);
+        tree.prune(least, NARROW);
         palette::add(palette, profile, &tree);
         tree.visit(|stack, weight| writeln!(lines, "{stack} {weight}")).expect("writing to a String");
     }
