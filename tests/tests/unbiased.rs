@@ -15,6 +15,10 @@ use rspy_tests::{Body, Outcome, on_each, process, run_one_by_one};
 /// So much may a share be off beyond what chance does: what the target's own measuring costs.
 const POINT: f64 = 0.01;
 
+/// So much may the share be another in the turns left out: after a stop the caches are cold, which costs the two
+/// functions differently. With `--blocking` at 10 kHz it is a twelfth of all turns.
+const LEFT_OUT: f64 = 0.2;
+
 /// Fewer samples than this would prove nothing.
 const LEAST: u64 = 200;
 
@@ -109,7 +113,8 @@ fn alternating(
     let share = truth.steady / (truth.steady + truth.moving);
     let seen = in_steady as f64 / samples as f64;
     let waiting = truth.squares.sqrt() / duration * (share * (1.0 - share)).sqrt();
-    let tolerance = POINT + SIGMAS * deviation(share, samples).hypot(waiting);
+    let unknown = LEFT_OUT * truth.left_out as f64 / truth.turns as f64;
+    let tolerance = POINT + unknown + SIGMAS * deviation(share, samples).hypot(waiting);
     let said = format!(
         "{mode} {arguments:?} on {}: {seen:.3} of {samples} samples, {share:.3} ± {tolerance:.3} of the time; \
          {} of all {} samples show neither; {} of {} turns and {busy_rounds} rounds left out",
@@ -183,8 +188,9 @@ fn churn(interpreter: &Interpreter) -> Outcome<Target> {
     Target::start_on(0, command)
 }
 
-/// Milliseconds a second that a target stands still where next to nothing of the budget, 1 % of the time, is left.
-const NEARLY_ALL: f64 = 9.0;
+/// Milliseconds a second that a target stands still where the budget, 1 % of the time, does not allow every stop. It is
+/// not all of it: how many stops there may be is decided by what the last ones cost.
+const NEARLY_ALL: f64 = 7.0;
 
 /// The samples of stacks that are deep, and all samples.
 fn depths(profile: &Profile) -> (u64, u64) {
