@@ -1,9 +1,10 @@
 //! Stacks as a prefix tree: a stack is its caller's stack and one more frame, so that stacks with
 //! the same outer frames share them, and two stacks are equal exactly when their ids are.
 
+use std::hash::BuildHasher;
 use std::iter;
 
-use indexmap::IndexSet;
+use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
 use crate::frame::FrameId;
@@ -23,19 +24,36 @@ impl StackId {
 #[derive(Clone, Debug, Default)]
 pub struct Stacks {
     /// Stack `n` is `nodes[n - 1]`: its caller's stack, and its innermost frame.
-    nodes: IndexSet<(StackId, FrameId), FxBuildHasher>,
+    nodes: Vec<(StackId, FrameId)>,
     /// The number of frames of each node.
     depths: Vec<u32>,
+    /// The first so many nodes, to be found by what they are: as many as were there when one was looked for.
+    index: HashTable<u32>,
 }
 
 impl Stacks {
     /// The stack that consists of `frame` called from `prefix`.
     pub fn intern(&mut self, prefix: StackId, frame: FrameId) -> StackId {
-        let (index, is_new) = self.nodes.insert_full((prefix, frame));
-        if is_new {
-            self.depths.push(self.depth(prefix) + 1);
+        let nodes = &self.nodes;
+        let hash = |index: &u32| FxBuildHasher.hash_one(nodes[*index as usize]);
+        for index in self.index.len()..nodes.len() {
+            let index = index as u32;
+            self.index.insert_unique(hash(&index), index, hash);
         }
-        StackId::from_index(index + 1)
+        let wanted = (prefix, frame);
+        let known = self.index.find(FxBuildHasher.hash_one(wanted), |index| nodes[*index as usize] == wanted);
+        match known {
+            Some(index) => StackId::from_index(*index as usize + 1),
+            None => self.append(prefix, frame),
+        }
+    }
+
+    /// The same, where it is known that there is no such stack yet: nothing is looked for. A table that is read as a whole
+    /// needs no index until something is added to it.
+    pub(crate) fn append(&mut self, prefix: StackId, frame: FrameId) -> StackId {
+        self.depths.push(self.depth(prefix) + 1);
+        self.nodes.push((prefix, frame));
+        StackId::from_index(self.nodes.len())
     }
 
     /// How many distinct stacks there are, the empty one not counted.

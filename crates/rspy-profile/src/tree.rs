@@ -93,13 +93,14 @@ impl Tree {
             tree: Tree {
                 labels: IndexSet::default(),
                 sources: Vec::new(),
-                nodes: IndexSet::from_iter([(NodeId::ROOT, None)]),
+                nodes: IndexSet::with_capacity_and_hasher(profile.stacks.len(), FxBuildHasher),
                 own: vec![0],
             },
             frame_labels: vec![None; profile.frames.len()],
             known: vec![(NodeId::ROOT, NodeId::ROOT); profile.stacks.len() + 1],
             pending: Vec::new(),
         };
+        builder.tree.nodes.insert((NodeId::ROOT, None));
         for folded in folded {
             let root = builder.tree.root(profile, folded.process, folded.thread);
             let node = builder.stack(root, folded.stack, depth_limit);

@@ -8,6 +8,10 @@ use super::samples::Encoded;
 /// How many weights are kept at most, of 8 bytes each.
 const MOST: usize = 8 << 20;
 
+/// So many samples are added at once: the processor waits for memory at each, and does so for many at a time only where
+/// nothing else is between them.
+const AT_ONCE: usize = 2048;
+
 /// Weights of samples, by thread, state and stack.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
@@ -17,6 +21,8 @@ pub(super) struct Sums {
     weights: Vec<Vec<u64>>,
     /// How many weights there are in all rows.
     size: usize,
+    /// Row, stack and weight of samples that are not in their sums yet, though there is room for them.
+    pending: Vec<(usize, usize, u64)>,
 }
 
 impl Sums {
@@ -35,12 +41,24 @@ impl Sums {
             self.size += length - weights.len();
             weights.resize(length, 0);
         }
-        let sum = weights[sample.stack].checked_add(sample.weight);
-        sum.map(|sum| weights[sample.stack] = sum).is_some()
+        self.pending.push((row, sample.stack, sample.weight));
+        if self.pending.len() == AT_ONCE {
+            self.add_pending();
+        }
+        true
+    }
+
+    fn add_pending(&mut self) {
+        for (row, stack, weight) in self.pending.drain(..) {
+            let sum = &mut self.weights[row][stack];
+            // A profile takes less than this.
+            *sum = sum.saturating_add(weight);
+        }
     }
 
     /// All of them as one sample each, without a time.
     pub(super) fn into_all(mut self) -> impl Iterator<Item = Encoded> {
+        self.add_pending();
         let mut rows: Vec<_> = self.rows.into_iter().collect();
         rows.sort_unstable_by_key(|(_, row)| *row);
         rows.into_iter().flat_map(move |((thread, state), row)| {

@@ -256,6 +256,8 @@ pub(super) struct Read {
     pub(super) threads: Vec<ThreadId>,
     /// How many processes and threads the profile had before: of these some may be the same.
     before: (usize, usize),
+    /// Whether the profile had stacks before: of these too. Within a recording each is there once.
+    had_stacks: bool,
     /// Where the processes are, if that is not where the profile is of.
     elsewhere: Option<String>,
 }
@@ -272,6 +274,7 @@ impl Read {
             processes: Vec::new(),
             threads: Vec::new(),
             before: (profile.processes.len(), profile.threads.len()),
+            had_stacks: !profile.stacks.is_empty(),
             elsewhere: host.filter(is_other).map(str::to_owned),
         }
     }
@@ -295,7 +298,10 @@ impl Read {
                     let caller = self.stacks.len().checked_sub(back).filter(|_| back > 0);
                     let caller = get(&self.stacks, caller.ok_or(Malformed::Dangling)? as u64)?;
                     let frame = get(&self.frames, body.number()?)?;
-                    self.stacks.push(profile.stacks.intern(caller, frame));
+                    self.stacks.push(match self.had_stacks {
+                        true => profile.stacks.intern(caller, frame),
+                        false => profile.stacks.append(caller, frame),
+                    });
                 }
                 Tag::Sampled => self.sampled.push(get(&self.stacks, body.number()?)?),
                 Tag::Lost => {
