@@ -99,9 +99,12 @@ fn emitting(criterion: &mut Criterion) {
             (0..STACKS).map(|number| intern(&mut profile, &stack(&frames, number))).collect();
         let thread = thread(&mut profile);
         add(&mut profile, thread, &stacks);
-        group.bench_function(format!("{}, {SAMPLES} samples of {STACKS} stacks", format.name()), |bencher| {
-            bencher.iter(|| format.write(&profile, &Options::default(), &mut io::sink()));
-        });
+        group.bench_function(
+            format!("{}, {SAMPLES} samples of {STACKS} stacks", format.about().name),
+            |bencher| {
+                bencher.iter(|| format.write(&profile, &Options::default(), &mut io::sink()));
+            },
+        );
     }
 }
 

@@ -30,20 +30,27 @@ pub(crate) fn title(profile: &Profile, options: &Options) -> String {
     parts.join(" · ")
 }
 
-/// `1,234 samples at 100 Hz over 12.3 s · 0 lost · 3 cut · 56 idle left out`.
+/// No sampler is as fast as this, in hertz: where other tools wrote a time with each sample, a tick is a unit of it.
+const UNIT_OF_TIME: f64 = 1e6;
+
+/// `1,234 samples at 100 Hz over 12.3 s · 0 lost · 3 cut · 56 idle left out`; seconds where weights are times.
 pub(crate) fn subtitle(profile: &Profile, options: &Options, totals: &Totals) -> String {
     let metadata = &profile.metadata;
-    let mut text = format!(
-        "{} at {} over {:.1} s · {} lost · {} cut",
-        samples(totals.samples),
-        rate(metadata.rate),
-        metadata.duration.as_secs_f64(),
-        grouped(totals.lost),
-        grouped(totals.cut),
-    );
+    let is_time = metadata.rate >= UNIT_OF_TIME;
+    let amount = |weight: u64| match is_time {
+        true => format!("{:.2} s", weight as f64 / metadata.rate),
+        false => grouped(weight),
+    };
+    let all = match is_time {
+        true => format!("{} of samples", amount(totals.samples)),
+        false => format!("{} at {}", samples(totals.samples), rate(metadata.rate)),
+    };
+    let duration = metadata.duration.as_secs_f64();
+    let (lost, cut) = (amount(totals.lost), amount(totals.cut));
+    let mut text = format!("{all} over {duration:.1} s · {lost} lost · {cut} cut");
     if totals.left_out > 0 {
         let what = if options.gil { "" } else { "idle " };
-        text += &format!(" · {} {what}left out", grouped(totals.left_out));
+        text += &format!(" · {} {what}left out", amount(totals.left_out));
     }
     text
 }
@@ -104,6 +111,15 @@ mod tests {
         assert_eq!(rate(100.0), "100 Hz");
         assert_eq!(rate(2.5), "2.5 Hz");
         assert_eq!(rate(0.0), "max");
+    }
+
+    #[test]
+    fn times_are_not_called_samples() {
+        let mut profile = Profile::default();
+        profile.metadata.rate = 1e6;
+        let totals = Totals { samples: 1_230_000, cut: 10_000, ..Totals::default() };
+        let text = subtitle(&profile, &Options::default(), &totals);
+        assert_eq!(text, "1.23 s of samples over 0.0 s · 0.00 s lost · 0.01 s cut");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Profile {
     /// [time line](Format::needs_timeline) a profile grows with the number of distinct stacks, however
     /// many samples are taken of them.
     pub fn for_format(metadata: Metadata, format: &dyn Format) -> Self {
-        let kept = if format.needs_timeline() { Kept::InTime } else { Kept::Summed };
+        let kept = if format.about().needs_timeline { Kept::InTime } else { Kept::Summed };
         Self { metadata, samples: Samples::new(kept), ..Self::default() }
     }
 

@@ -25,7 +25,7 @@ const OPENTELEMETRY: &str = "opentelemetry-proto==1.45.2";
 
 /// What `command` says of `profile` as `format` writes it.
 fn read(mut command: Command, test: &str, format: &dyn Format, profile: &Profile) -> Value {
-    let name = format!("{test}-{}.{}", std::process::id(), format.extension());
+    let name = format!("{test}-{}.{}", std::process::id(), format.about().extension);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&file, bytes(format, profile, &Options::default())).expect("a writable target directory");
     let answer = packages::run(command.arg(&file));

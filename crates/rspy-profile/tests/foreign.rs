@@ -319,12 +319,12 @@ fn files_are_recognized_by_one_reader_each() {
     for format in FORMATS {
         let mut bytes = Vec::new();
         format.write(&shop(), &Options::default(), &mut bytes).expect("a Vec takes every byte");
-        let expected = match format.name() {
+        let expected = match format.about().name {
             "raw" => Some("collapsed"),
             "speedscope" => Some("speedscope"),
             _ => None,
         };
-        assert_eq!(recognize(&bytes).map(|foreign| foreign.name()), expected, "{}", format.name());
+        assert_eq!(recognize(&bytes).map(|foreign| foreign.name()), expected, "{}", format.about().name);
     }
     let others: [&[u8]; 6] =
         [b"", b"\x7fELF\x02\x01\x01\0", b"import os\nprint(1)\n", b"<svg>\n", b"{\"a\": 1}", b"MOJITO"];

@@ -6,7 +6,7 @@ mod fixture;
 use fixture::{Recorder, bytes, metadata, shop, written};
 use insta::assert_snapshot;
 use rspy_profile::format::{Chrometrace, Flamegraph, Raw, Speedscope};
-use rspy_profile::{Activity, By, FORMATS, Format, Metadata, Options, Profile, StackId, View};
+use rspy_profile::{Activity, By, FORMATS, Metadata, Options, Profile, StackId, View};
 use serde_json::{Value, json};
 
 /// An SVG with a line per element and without inferno's script, which is not ours.
@@ -19,28 +19,28 @@ fn legible(svg: &str) -> String {
 #[test]
 fn every_format_has_a_golden_file() {
     // A recording is compressed: tests/recording.rs holds what is in it against its documentation.
-    for format in FORMATS.iter().filter(|format| !format.is_written_as_taken()) {
+    for format in FORMATS.iter().filter(|format| !format.about().is_written_as_taken) {
         let options = Options { by_thread: true, ..Options::default() };
-        let mut text = decoded::legible(format.name(), &bytes(*format, &shop(), &options));
-        if format.extension() == "svg" {
+        let mut text = decoded::legible(format.about().name, &bytes(*format, &shop(), &options));
+        if format.about().extension == "svg" {
             text = legible(&text);
         }
-        if format.extension() == "json" {
+        if format.about().extension == "json" {
             text = text.replace("},{", "},\n{").replace("],[", "],\n[");
         }
-        assert_snapshot!(format.name(), text);
+        assert_snapshot!(format.about().name, text);
     }
 }
 
 #[test]
 fn formats_can_be_told_apart() {
     for (index, format) in FORMATS.iter().enumerate() {
-        assert!(FORMATS[..index].iter().all(|other| other.name() != format.name()));
+        assert!(FORMATS[..index].iter().all(|other| other.about().name != format.about().name));
         assert_eq!(
-            rspy_profile::format::by_name(format.name()).map(Format::extension),
-            Some(format.extension())
+            rspy_profile::format::by_name(format.about().name).map(|format| format.about().extension),
+            Some(format.about().extension)
         );
-        assert!(!format.description().ends_with('.'));
+        assert!(!format.about().description.ends_with('.'));
     }
     assert!(rspy_profile::format::by_name("unheard-of").is_none());
 }

@@ -128,8 +128,8 @@ proptest! {
         let count = |line: &str| line.rsplit_once(' ').and_then(|(_, count)| count.parse::<u128>().ok());
         let total: u128 = raw.lines().map(|line| count(line).expect("a count")).sum();
         for format in FORMATS {
-            if let Some(weights) = decoded::weights(format.name(), &bytes(*format, &profile, &options)) {
-                prop_assert_eq!(weights.values().sum::<u128>(), total, "{}", format.name());
+            if let Some(weights) = decoded::weights(format.about().name, &bytes(*format, &profile, &options)) {
+                prop_assert_eq!(weights.values().sum::<u128>(), total, "{}", format.about().name);
             }
         }
     }
@@ -167,7 +167,7 @@ proptest! {
             reversed.profile.add(Sample { thread, stack, ..*sample });
         }
         reversed.profile.lost = profile.lost.clone();
-        for format in FORMATS.iter().filter(|format| !format.is_written_as_taken()) {
+        for format in FORMATS.iter().filter(|format| !format.about().is_written_as_taken) {
             prop_assert_eq!(bytes(*format, &profile, &options), bytes(*format, &reversed.profile, &options));
         }
     }
@@ -185,7 +185,7 @@ proptest! {
             for sample in &recorder.taken {
                 profile.add(*sample);
             }
-            if !format.needs_timeline() {
+            if !format.about().needs_timeline {
                 let state = |run: &Run| (run.sample.thread, run.sample.stack, run.sample.state);
                 let distinct: HashSet<_> = profile.samples().iter().map(state).collect();
                 prop_assert_eq!(distinct.len(), profile.samples().len());
@@ -223,7 +223,7 @@ proptest! {
         // A recording is at least as long as its samples say.
         recorder.profile.metadata.duration = recorder.now;
         let read = recording::read(&recording::of(&recorder));
-        for format in FORMATS.iter().filter(|format| !format.is_written_as_taken()) {
+        for format in FORMATS.iter().filter(|format| !format.about().is_written_as_taken) {
             prop_assert_eq!(bytes(*format, &read, &options), bytes(*format, &recorder.profile, &options));
         }
     }
@@ -231,7 +231,7 @@ proptest! {
 
 /// What `format` writes of a file of its own that was read.
 fn again(format: &dyn Format, text: &str, line_numbers: bool) -> Result<String, TestCaseError> {
-    let foreign = FOREIGN.iter().find(|foreign| match format.name() {
+    let foreign = FOREIGN.iter().find(|foreign| match format.about().name {
         "raw" => foreign.name() == "collapsed",
         name => foreign.name() == name,
     });

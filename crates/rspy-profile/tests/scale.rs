@@ -111,7 +111,7 @@ fn a_reader_that_goes_away_can_be_told_from_other_failures() {
     for format in FORMATS {
         for room in [0, 1, 1_000] {
             let error = format.write(&profile, &Options::default(), &mut Pipe { room }).expect_err("no room");
-            assert!(error.is_broken_pipe(), "{}: {error}", format.name());
+            assert!(error.is_broken_pipe(), "{}: {error}", format.about().name);
         }
         let empty = format.write(&Profile::default(), &Options::default(), &mut Pipe { room: 100_000 });
         assert!(empty.is_ok());

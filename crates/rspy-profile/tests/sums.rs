@@ -33,7 +33,7 @@ fn busy(format: &dyn Format) -> Recorder {
 fn a_profile_is_no_larger_than_what_is_distinct_in_it() {
     for format in FORMATS {
         let profile = busy(*format).profile;
-        assert_eq!(profile.samples().len(), 3, "{}", format.name());
+        assert_eq!(profile.samples().len(), 3, "{}", format.about().name);
         assert_eq!(profile.samples().iter().map(Run::weight).sum::<u64>(), 600_000);
         let whole = Options { by_thread: true, ..Options::default() };
         assert_eq!(Totals::new(&profile, &whole).samples, 600_000);
@@ -95,11 +95,12 @@ fn a_profile_without_a_rate_is_written_in_samples() {
         recorder.active(thread, stack, 1);
         recorder.now += std::time::Duration::from_millis(5);
         recorder.active(thread, stack, 1);
-        if format.is_written_as_taken() {
+        if format.about().is_written_as_taken {
             continue;
         }
-        let text = decoded::legible(format.name(), &bytes(*format, &recorder.profile, &Options::default()));
-        match format.name() {
+        let text =
+            decoded::legible(format.about().name, &bytes(*format, &recorder.profile, &Options::default()));
+        match format.about().name {
             "raw" => assert_eq!(text, "one (a.py:1) 3\n"),
             "flamegraph" => assert!(text.contains("3 samples at max over 12.3 s"), "{text}"),
             "speedscope" => {

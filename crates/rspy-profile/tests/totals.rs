@@ -23,14 +23,14 @@ fn raw_total(profile: &Profile, options: &Options) -> u128 {
 fn weights(profile: &Profile, options: &Options) -> BTreeMap<&'static str, BTreeMap<Vec<String>, u128>> {
     let mut all = BTreeMap::new();
     for format in FORMATS {
-        if let Some(weights) = decoded::weights(format.name(), &bytes(*format, profile, options)) {
+        if let Some(weights) = decoded::weights(format.about().name, &bytes(*format, profile, options)) {
             assert_eq!(
                 weights.values().sum::<u128>(),
                 raw_total(profile, options),
                 "{}, {options:?}",
-                format.name()
+                format.about().name
             );
-            all.insert(format.name(), weights);
+            all.insert(format.about().name, weights);
         }
     }
     assert_eq!(all.len(), 3);

@@ -41,7 +41,7 @@ fn shown(test: &str, format: &dyn Format) -> Option<Value> {
     let directory = chromium::directory(test);
     let file = bytes(format, &shop(), &Options::default());
     let script = directory.join("profile.js");
-    let name = format!("profile.{}", format.extension());
+    let name = format!("profile.{}", format.about().extension);
     // The way in that speedscope's own command uses; `btoa` takes each byte as a character.
     let load = format!(
         "speedscope.loadFileFromBase64({}, btoa(String.fromCharCode.apply(null, {})));",

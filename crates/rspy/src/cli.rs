@@ -279,7 +279,7 @@ impl Record {
 
     /// Which threads are recorded. What is chosen when a recording is read need not be chosen before.
     pub fn mode(&self) -> Mode {
-        let is_chosen_later = self.format().is_written_as_taken();
+        let is_chosen_later = self.format().about().is_written_as_taken;
         self.modes.mode_or(if is_chosen_later { Mode::Wall } else { Mode::Cpu })
     }
 
@@ -497,7 +497,8 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 fn format_parser() -> impl TypedValueParser<Value = &'static dyn Format> {
-    let names = FORMATS.iter().map(|format| PossibleValue::new(format.name()).help(format.description()));
+    let names =
+        FORMATS.iter().map(|format| PossibleValue::new(format.about().name).help(format.about().description));
     PossibleValuesParser::new(names).try_map(|name| {
         rspy_profile::format::by_name(&name.to_lowercase())
             .ok_or_else(|| format!("there is no format {name}"))
@@ -545,7 +546,7 @@ mod tests {
         assert_eq!(mixed.program, ["python", "a.py", "-x"]);
         assert_eq!(mixed.duration, Limit(Some(Duration::from_secs(1))));
         let both = record(&["-p", "12", "-f", "RAW", "python"]);
-        assert_eq!((both.pid, both.format().name()), (Some(12), "raw"));
+        assert_eq!((both.pid, both.format().about().name), (Some(12), "raw"));
         assert!(Cli::try_parse_from(["rspy", "record"]).is_err());
     }
 

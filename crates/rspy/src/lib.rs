@@ -14,15 +14,11 @@ mod costs;
 mod dump;
 mod failure;
 mod figures;
-// Until the sampler asks it.
-#[allow(dead_code, unused_imports)]
 mod filter;
 mod later;
 mod launch;
 mod log;
 mod look;
-// Until the recorder learns of cells.
-#[allow(dead_code)]
 mod names;
 mod output;
 mod picker;

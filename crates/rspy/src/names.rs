@@ -38,12 +38,6 @@ impl ShortNames {
         self.known.retain(|filename, _| cells.get(filename) == was.get(filename));
         self.cells = cells;
     }
-
-    /// Whether `filename` is a cell of a notebook whose number is not known: it is worth to ask for the
-    /// numbers then.
-    pub fn lacks_cell(&self, filename: &str) -> bool {
-        is_cell(filename) && !self.cells.contains_key(filename)
-    }
 }
 
 /// Whether this is what a Jupyter kernel calls the file of a cell: `/tmp/ipykernel_PID/HASH.py`.
@@ -138,10 +132,8 @@ mod tests {
         let mut names = ShortNames::default();
         assert_eq!(names.shorten(&process, "<ipython-input-3-9a0364b9e99b>"), "In [3]");
         // Before its number is known it is a file like others.
-        assert!(names.lacks_cell(CELL) && !names.lacks_cell("/a.py"));
         assert_eq!(names.shorten(&process, CELL), "1829376001.py");
         names.learn_cells(HashMap::from([(CELL.to_owned(), 2)]));
-        assert!(!names.lacks_cell(CELL));
         assert_eq!(names.shorten(&process, CELL), "In [2]");
         names.learn_cells(HashMap::from([(CELL.to_owned(), 7)]));
         assert_eq!(names.shorten(&process, CELL), "In [7]");

@@ -37,9 +37,12 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         ));
     }
     let format = options.format();
-    if options.limits() != Limits::default() && !format.is_written_as_taken() {
+    if options.limits() != Limits::default() && !format.about().is_written_as_taken {
         return Err(Failure::new(
-            format!("--rotate and --max-size are for recordings; what is written is {}.", format.name()),
+            format!(
+                "--rotate and --max-size are for recordings; what is written is {}.",
+                format.about().name
+            ),
             "Add -f rspy and turn the recording into that later, with rspy report; or leave them out.",
         ));
     }
@@ -57,7 +60,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
                 Mode::Exception => Only::Exceptions,
             },
             gc: options.modes.gc,
-            states: format.is_written_as_taken(),
+            states: format.about().is_written_as_taken,
             class_names: options.class_names,
             pausing,
             threads: options.thread_choice.filter(),
@@ -98,7 +101,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     announce(options, &messages);
     let costs = Costs::start();
     let profile = Profile::for_format(metadata(options.rate, mode.name(), &target), format);
-    let sink = match format.is_written_as_taken() {
+    let sink = match format.about().is_written_as_taken {
         true => {
             Some(begin(options, &output, &profile).map_err(|error| Failure::opening(output.path(), &error))?)
         }
@@ -146,17 +149,17 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         None => write(options, &profile, &output).map(|()| Files::one(output.path())),
         Some(sink) => sink.and_then(|sink| sink.finish(&profile)),
     };
-    let written = written.map_err(|error| match format.is_written_as_taken() {
+    let written = written.map_err(|error| match format.about().is_written_as_taken {
         true => Failure::recording(&output.path().display().to_string(), &error),
         false => output.failure(&error),
     });
     if let Ok(files) = &written {
         messages.say(format_args!(
             "Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
-            format.content(),
+            format.about().content,
             files.first.display()
         ));
-        if let Some(hint) = format.how_to_open() {
+        if let Some(hint) = format.about().how_to_open {
             messages.say(hint);
         }
         if files.count > 1 {
@@ -252,7 +255,7 @@ fn overhead(costs: &Costs, stops: &StopStats) -> Overhead {
 fn open(options: &Record, pid: u32) -> Result<Output, Failure> {
     match &options.output {
         Some(path) => Output::open(path),
-        None => Output::open(&Output::default_path(pid, options.format().extension())),
+        None => Output::open(&Output::default_path(pid, options.format().about().extension)),
     }
 }
 

@@ -61,35 +61,15 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A number with a unit of `units`.
-fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.')?;
-    let (number, unit) = text.split_at(digits);
-    let (_, scale) = units.iter().find(|(name, _)| *name == unit.trim())?;
-    number.parse::<f64>().ok().map(|number| number * scale)
-}
-
-/// A time with its unit: `90s`, `1.5m`, `1h`.
+/// A time with its unit: `90s`, `1.5m`, `1h 30m`, `1d`.
 pub fn parse_time(text: &str) -> Option<Duration> {
-    let seconds = scaled(text, &[("s", 1.0), ("m", 60.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)])?;
-    Duration::try_from_secs_f64(seconds).ok()
+    let span: jiff::Span = text.parse().ok()?;
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
 
+/// A size with its unit: `64MB`, `1GiB`.
 fn parse_size(text: &str) -> Option<u64> {
-    let units = [
-        ("B", 1.0),
-        ("K", 1e3),
-        ("kB", 1e3),
-        ("KB", 1e3),
-        ("M", 1e6),
-        ("MB", 1e6),
-        ("G", 1e9),
-        ("GB", 1e9),
-        ("KiB", 1024.0),
-        ("MiB", 1_048_576.0),
-        ("GiB", 1_073_741_824.0),
-    ];
-    scaled(text, &units).map(|bytes| bytes as u64)
+    text.parse().ok().map(|size: bytesize::ByteSize| size.as_u64())
 }
 
 /// In how many files, at least, what may be kept is: so that only a part of it goes when there must be room.
@@ -294,6 +274,9 @@ mod tests {
         assert_eq!("90s".parse(), Ok(Rotate::Time(Duration::from_secs(90))));
         assert_eq!("1.5h".parse(), Ok(Rotate::Time(Duration::from_secs(5400))));
         assert_eq!("64MB".parse(), Ok(Rotate::Size(64_000_000)));
+        assert_eq!("1d".parse(), Ok(Rotate::Time(Duration::from_secs(86_400))));
+        assert_eq!("10m".parse(), Ok(Rotate::Time(Duration::from_secs(600))));
+        assert_eq!("10M".parse(), Ok(Rotate::Size(10_000_000)));
         assert_eq!("1MiB".parse(), Ok(Rotate::Size(1 << 20)));
         for wrong in ["", "10", "0s", "MB", "-1MB", "1 parsec", "1kB", "1.2.3MB"] {
             assert!(wrong.parse::<Rotate>().is_err(), "{wrong}");

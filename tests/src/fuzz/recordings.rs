@@ -76,7 +76,7 @@ fn read(file: &[u8]) {
     // Where one fails it has not handed over what came before.
     assert!(total(&summed) <= total(&profile));
     let options = Options { idle: true, by_process: true, by_thread: true, ..Options::default() };
-    for format in FORMATS.iter().filter(|format| ["raw", "table", "rspy"].contains(&format.name())) {
+    for format in FORMATS.iter().filter(|format| ["raw", "table", "rspy"].contains(&format.about().name)) {
         // One that cannot be written says so.
         let _ = format.write(&profile, &options, &mut Bounded(0));
     }

@@ -20,7 +20,7 @@ use std::io::{self, BufWriter, Write};
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::callgraph::{CallGraph, Function, LineCost, NO_FILE};
 use crate::label;
 use crate::metadata::Metadata;
@@ -38,28 +38,18 @@ const ROOT: &str = "[all samples]";
 pub struct Callgrind;
 
 impl Format for Callgrind {
-    fn name(&self) -> &'static str {
-        "callgrind"
-    }
-
-    fn extension(&self) -> &'static str {
-        "callgrind"
-    }
-
-    fn description(&self) -> &'static str {
-        "functions, lines and calls, whose number is an estimate, for KCachegrind and callgrind_annotate"
-    }
-
-    fn content(&self) -> &'static str {
-        "callgrind data"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("View with KCachegrind or callgrind_annotate. Numbers of calls are estimates: lower bounds")
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "callgrind",
+            extension: "callgrind",
+            description: "functions, lines and calls, whose number is an estimate, for KCachegrind and callgrind_annotate",
+            content: "callgrind data",
+            how_to_open: Some(
+                "View with KCachegrind or callgrind_annotate. Numbers of calls are estimates: lower bounds",
+            ),
+            needs_timeline: true,
+            ..About::default()
+        }
     }
 
     fn write(

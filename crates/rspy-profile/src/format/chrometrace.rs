@@ -19,7 +19,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::label;
 use crate::metadata;
 use crate::options::Options;
@@ -33,28 +33,16 @@ use crate::timeline::{Timeline, timelines};
 pub struct Chrometrace;
 
 impl Format for Chrometrace {
-    fn name(&self) -> &'static str {
-        "chrometrace"
-    }
-
-    fn extension(&self) -> &'static str {
-        "json"
-    }
-
-    fn description(&self) -> &'static str {
-        "a timeline of calls, for chrome://tracing and ui.perfetto.dev"
-    }
-
-    fn content(&self) -> &'static str {
-        "chrome trace"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("Visit chrome://tracing or https://ui.perfetto.dev/ to view")
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "chrometrace",
+            extension: "json",
+            description: "a timeline of calls, for chrome://tracing and ui.perfetto.dev",
+            content: "chrome trace",
+            how_to_open: Some("Visit chrome://tracing or https://ui.perfetto.dev/ to view"),
+            needs_timeline: true,
+            ..About::default()
+        }
     }
 
     fn write(

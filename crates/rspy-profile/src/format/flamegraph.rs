@@ -23,7 +23,7 @@ use std::io;
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Direction, TextTruncateDirection};
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::caption;
 use crate::fold::Totals;
 use crate::options::{Options, View};
@@ -44,24 +44,15 @@ const DEPTH: DepthLimit = DepthLimit { outer: 384, inner: 127, label: "[middle o
 pub struct Flamegraph;
 
 impl Format for Flamegraph {
-    fn name(&self) -> &'static str {
-        "flamegraph"
-    }
-
-    fn extension(&self) -> &'static str {
-        "svg"
-    }
-
-    fn description(&self) -> &'static str {
-        "flame graph, an SVG picture to zoom and search in any browser"
-    }
-
-    fn content(&self) -> &'static str {
-        "flamegraph data"
-    }
-
-    fn compares(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "flamegraph",
+            extension: "svg",
+            description: "flame graph, an SVG picture to zoom and search in any browser",
+            content: "flamegraph data",
+            compares: true,
+            ..About::default()
+        }
     }
 
     fn write_changes(

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use self::shared::Nodes;
 use self::threads::Threads;
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::label;
 use crate::options::Options;
 use crate::profile::Profile;
@@ -38,28 +38,16 @@ pub struct Gecko;
 const VERSION: u32 = 60;
 
 impl Format for Gecko {
-    fn name(&self) -> &'static str {
-        "gecko"
-    }
-
-    fn extension(&self) -> &'static str {
-        "json.gz"
-    }
-
-    fn description(&self) -> &'static str {
-        "each thread's stacks over time, for the Firefox Profiler"
-    }
-
-    fn content(&self) -> &'static str {
-        "Firefox Profiler file"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("Visit https://profiler.firefox.com/ or run `samply load FILE` to view")
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "gecko",
+            extension: "json.gz",
+            description: "each thread's stacks over time, for the Firefox Profiler",
+            content: "Firefox Profiler file",
+            how_to_open: Some("Visit https://profiler.firefox.com/ or run `samply load FILE` to view"),
+            needs_timeline: true,
+            ..About::default()
+        }
     }
 
     fn write(

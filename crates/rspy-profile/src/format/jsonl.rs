@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::fold::Totals;
 use crate::frame::{FrameId, FrameKind};
 use crate::label;
@@ -32,24 +32,15 @@ const VERSION: u32 = 1;
 pub struct Jsonl;
 
 impl Format for Jsonl {
-    fn name(&self) -> &'static str {
-        "jsonl"
-    }
-
-    fn extension(&self) -> &'static str {
-        "jsonl"
-    }
-
-    fn description(&self) -> &'static str {
-        "samples, stacks and frames as lines of JSON, for jq, pandas and scripts"
-    }
-
-    fn content(&self) -> &'static str {
-        "JSON lines"
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "jsonl",
+            extension: "jsonl",
+            description: "samples, stacks and frames as lines of JSON, for jq, pandas and scripts",
+            content: "JSON lines",
+            needs_timeline: true,
+            ..About::default()
+        }
     }
 
     fn write(

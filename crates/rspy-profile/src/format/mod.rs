@@ -35,40 +35,34 @@ pub use table::Table;
 use crate::options::Options;
 use crate::profile::Profile;
 
-/// A way to write a profile to a file.
-pub trait Format: Sync {
+/// What a format is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct About {
     /// The name it is chosen by, in lower case: `flamegraph`.
-    fn name(&self) -> &'static str;
-
+    pub name: &'static str,
     /// The usual extension of its files, without a dot: `svg`.
-    fn extension(&self) -> &'static str;
-
+    pub extension: &'static str,
     /// What it is, in a phrase for help texts, without a full stop.
-    fn description(&self) -> &'static str;
-
+    pub description: &'static str,
     /// What its files hold, as in "wrote flamegraph data to …".
-    fn content(&self) -> &'static str;
-
+    pub content: &'static str,
     /// How to open its files, a sentence, where that is not plain.
-    fn how_to_open(&self) -> Option<&'static str> {
-        None
-    }
-
+    pub how_to_open: Option<&'static str>,
     /// Whether it is text to be read on a terminal.
-    fn is_for_terminals(&self) -> bool {
-        false
-    }
-
+    pub is_for_terminals: bool,
     /// Whether it shows when samples were taken, so that a profile has to keep each.
-    fn needs_timeline(&self) -> bool {
-        false
-    }
-
+    pub needs_timeline: bool,
     /// Whether it is written while samples are taken, by a [`Writer`](crate::recording::Writer), so that a profile
     /// need keep none of them.
-    fn is_written_as_taken(&self) -> bool {
-        false
-    }
+    pub is_written_as_taken: bool,
+    /// Whether it shows what changed between two profiles.
+    pub compares: bool,
+}
+
+/// A way to write a profile to a file.
+pub trait Format: Sync {
+    /// What it is.
+    fn about(&self) -> About;
 
     /// Writes `profile`, as `options` show it, to `writer`.
     ///
@@ -81,11 +75,6 @@ pub trait Format: Sync {
         options: &Options,
         writer: &mut dyn io::Write,
     ) -> Result<(), FormatError>;
-
-    /// Whether it shows what changed between two profiles.
-    fn compares(&self) -> bool {
-        false
-    }
 
     /// Writes what changed from `base` to `profile`, both with a time line, as `options` show them.
     ///
@@ -121,7 +110,7 @@ pub static FORMATS: &[&dyn Format] = &[
 
 /// The format called `name`, if there is one.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
-    FORMATS.iter().copied().find(|format| format.name() == name)
+    FORMATS.iter().copied().find(|format| format.about().name == name)
 }
 
 /// Why a profile could not be written.

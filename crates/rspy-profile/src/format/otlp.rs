@@ -22,7 +22,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use self::dictionary::Dictionary;
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::counted::{Counted, Stack};
 use crate::options::Options;
 use crate::process::ProcessId;
@@ -33,27 +33,18 @@ use crate::profile::Profile;
 pub struct Otlp;
 
 impl Format for Otlp {
-    fn name(&self) -> &'static str {
-        "otlp"
-    }
-
-    fn extension(&self) -> &'static str {
-        "otlp"
-    }
-
-    fn description(&self) -> &'static str {
-        "stacks of each thread as OpenTelemetry profiles, in development as these are"
-    }
-
-    fn content(&self) -> &'static str {
-        "OpenTelemetry profile"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some(
-            "Send it to a collector: curl -H 'Content-Type: application/x-protobuf' --data-binary @FILE \
+    fn about(&self) -> About {
+        About {
+            name: "otlp",
+            extension: "otlp",
+            description: "stacks of each thread as OpenTelemetry profiles, in development as these are",
+            content: "OpenTelemetry profile",
+            how_to_open: Some(
+                "Send it to a collector: curl -H 'Content-Type: application/x-protobuf' --data-binary @FILE \
              http://localhost:4318/v1development/profiles",
-        )
+            ),
+            ..About::default()
+        }
     }
 
     fn write(

@@ -17,7 +17,7 @@ use prost::Message;
 use rustc_hash::FxBuildHasher;
 
 use self::proto::{Function, Label, Line, Location, Sample, ValueType};
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::counted::{Counted, Stack};
 use crate::label;
 use crate::options::Options;
@@ -29,24 +29,17 @@ use crate::profile::Profile;
 pub struct Pprof;
 
 impl Format for Pprof {
-    fn name(&self) -> &'static str {
-        "pprof"
-    }
-
-    fn extension(&self) -> &'static str {
-        "pb.gz"
-    }
-
-    fn description(&self) -> &'static str {
-        "stacks of each thread, for pprof and what reads its files"
-    }
-
-    fn content(&self) -> &'static str {
-        "pprof profile"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("Run `go tool pprof -http=: FILE`, or drop it on https://www.speedscope.app/ to view")
+    fn about(&self) -> About {
+        About {
+            name: "pprof",
+            extension: "pb.gz",
+            description: "stacks of each thread, for pprof and what reads its files",
+            content: "pprof profile",
+            how_to_open: Some(
+                "Run `go tool pprof -http=: FILE`, or drop it on https://www.speedscope.app/ to view",
+            ),
+            ..About::default()
+        }
     }
 
     fn write(

@@ -27,7 +27,7 @@ mod marshal;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::callgraph::{CallGraph, Cost, Function, NO_FILE};
 use crate::metadata::Metadata;
 use crate::options::Options;
@@ -38,28 +38,18 @@ use crate::profile::Profile;
 pub struct Pstats;
 
 impl Format for Pstats {
-    fn name(&self) -> &'static str {
-        "pstats"
-    }
-
-    fn extension(&self) -> &'static str {
-        "pstats"
-    }
-
-    fn description(&self) -> &'static str {
-        "functions and their callers as cProfile writes them, with estimated calls, for pstats, snakeviz, gprof2dot"
-    }
-
-    fn content(&self) -> &'static str {
-        "pstats data"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("View with python -m pstats or snakeviz. Numbers of calls are estimates: lower bounds")
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "pstats",
+            extension: "pstats",
+            description: "functions and their callers as cProfile writes them, with estimated calls, for pstats, snakeviz, gprof2dot",
+            content: "pstats data",
+            how_to_open: Some(
+                "View with python -m pstats or snakeviz. Numbers of calls are estimates: lower bounds",
+            ),
+            needs_timeline: true,
+            ..About::default()
+        }
     }
 
     fn write(

@@ -12,7 +12,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::options::Options;
 use crate::profile::Profile;
 use crate::tree::Tree;
@@ -22,30 +22,18 @@ use crate::tree::Tree;
 pub struct Raw;
 
 impl Format for Raw {
-    fn name(&self) -> &'static str {
-        "raw"
-    }
-
-    fn extension(&self) -> &'static str {
-        "txt"
-    }
-
-    fn description(&self) -> &'static str {
-        "folded stacks, a line each with its count, for flamegraph.pl, speedscope or grep"
-    }
-
-    fn content(&self) -> &'static str {
-        "raw flamegraph data"
-    }
-
-    fn is_for_terminals(&self) -> bool {
-        true
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some(
-            "You can use the flamegraph.pl script from https://github.com/brendangregg/flamegraph to generate a SVG",
-        )
+    fn about(&self) -> About {
+        About {
+            name: "raw",
+            extension: "txt",
+            description: "folded stacks, a line each with its count, for flamegraph.pl, speedscope or grep",
+            content: "raw flamegraph data",
+            how_to_open: Some(
+                "You can use the flamegraph.pl script from https://github.com/brendangregg/flamegraph to generate a SVG",
+            ),
+            is_for_terminals: true,
+            ..About::default()
+        }
     }
 
     fn write(

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::options::Options;
 use crate::profile::Profile;
 use crate::recording::Writer;
@@ -16,32 +16,17 @@ use crate::sample::Sample;
 pub struct Recording;
 
 impl Format for Recording {
-    fn name(&self) -> &'static str {
-        "rspy"
-    }
-
-    fn extension(&self) -> &'static str {
-        "rspy"
-    }
-
-    fn description(&self) -> &'static str {
-        "every sample, written as it is taken, for `rspy report` to turn into any of the others"
-    }
-
-    fn content(&self) -> &'static str {
-        "recording"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("Use `rspy report` to see it, and to write any other format")
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
-    }
-
-    fn is_written_as_taken(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "rspy",
+            extension: "rspy",
+            description: "every sample, written as it is taken, for `rspy report` to turn into any of the others",
+            content: "recording",
+            how_to_open: Some("Use `rspy report` to see it, and to write any other format"),
+            needs_timeline: true,
+            is_written_as_taken: true,
+            ..About::default()
+        }
     }
 
     fn write(

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::label;
 use crate::options::Options;
 use crate::place::{PlaceId, Places};
@@ -23,28 +23,16 @@ use crate::timeline::{Timeline, timelines};
 pub struct Speedscope;
 
 impl Format for Speedscope {
-    fn name(&self) -> &'static str {
-        "speedscope"
-    }
-
-    fn extension(&self) -> &'static str {
-        "json"
-    }
-
-    fn description(&self) -> &'static str {
-        "each thread's stacks over time, for the viewer at speedscope.app"
-    }
-
-    fn content(&self) -> &'static str {
-        "speedscope file"
-    }
-
-    fn how_to_open(&self) -> Option<&'static str> {
-        Some("Visit https://www.speedscope.app/ to view")
-    }
-
-    fn needs_timeline(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "speedscope",
+            extension: "json",
+            description: "each thread's stacks over time, for the viewer at speedscope.app",
+            content: "speedscope file",
+            how_to_open: Some("Visit https://www.speedscope.app/ to view"),
+            needs_timeline: true,
+            ..About::default()
+        }
     }
 
     fn write(

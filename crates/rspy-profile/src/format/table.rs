@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 
 use rustc_hash::FxHashMap;
 
-use super::{Format, FormatError};
+use super::{About, Format, FormatError};
 use crate::caption;
 use crate::fold::{Totals, fold};
 use crate::label;
@@ -24,28 +24,16 @@ const LEAST: f64 = 0.001;
 pub struct Table;
 
 impl Format for Table {
-    fn name(&self) -> &'static str {
-        "table"
-    }
-
-    fn extension(&self) -> &'static str {
-        "text"
-    }
-
-    fn description(&self) -> &'static str {
-        "functions by the time spent in them, for the terminal"
-    }
-
-    fn content(&self) -> &'static str {
-        "table"
-    }
-
-    fn is_for_terminals(&self) -> bool {
-        true
-    }
-
-    fn compares(&self) -> bool {
-        true
+    fn about(&self) -> About {
+        About {
+            name: "table",
+            extension: "text",
+            description: "functions by the time spent in them, for the terminal",
+            content: "table",
+            is_for_terminals: true,
+            compares: true,
+            ..About::default()
+        }
     }
 
     fn write_changes(

@@ -1,6 +1,8 @@
 //! What samples refer to: how each table is written where it grows, and read into a profile that may hold
 //! more than this recording.
 
+use rustc_hash::FxHashMap;
+
 use super::error::Malformed;
 use super::section::{Tag, push as push_section};
 use super::varint::{Bytes, push, push_text};
@@ -254,9 +256,10 @@ pub(super) struct Read {
     pub(super) sampled: Vec<StackId>,
     processes: Vec<ProcessId>,
     pub(super) threads: Vec<ThreadId>,
-    /// How many processes and threads the profile had before: of these some may be the same.
-    before: (usize, usize),
-    /// Whether the profile had stacks before: of these too. Within a recording each is there once.
+    /// Processes and threads that the profile had before, by what makes them the same.
+    known_processes: FxHashMap<(u32, StringId), ProcessId>,
+    known_threads: FxHashMap<Identity, ThreadId>,
+    /// Whether the profile had stacks before. Within a recording each is there once.
     had_stacks: bool,
     /// Where the processes are, if that is not where the profile is of.
     elsewhere: Option<String>,
@@ -265,6 +268,9 @@ pub(super) struct Read {
 impl Read {
     /// Of processes on the machine `host` into `profile`.
     pub(super) fn new(profile: &Profile, host: Option<&str>) -> Read {
+        let processes =
+            profile.processes.iter().map(|(id, process)| ((process.pid, process.command_line), id));
+        let threads = profile.threads.iter().map(|(id, thread)| (identity(thread), id));
         let is_other = |host: &&str| Some(*host) != profile.metadata.host.as_deref();
         Read {
             strings: vec![StringId::EMPTY],
@@ -273,7 +279,8 @@ impl Read {
             sampled: Vec::new(),
             processes: Vec::new(),
             threads: Vec::new(),
-            before: (profile.processes.len(), profile.threads.len()),
+            known_processes: processes.collect(),
+            known_threads: threads.collect(),
             had_stacks: !profile.stacks.is_empty(),
             elsewhere: host.filter(is_other).map(str::to_owned),
         }
@@ -315,11 +322,16 @@ impl Read {
                 }
                 Tag::Processes => {
                     let process = self.process(&mut body, profile)?;
-                    self.processes.push(known_process(profile, self.before.0, process));
+                    let known = self.known_processes.get(&(process.pid, process.command_line)).copied();
+                    self.processes.push(known.unwrap_or_else(|| profile.processes.add(process)));
                 }
                 Tag::Threads => {
                     let thread = self.thread(&mut body)?;
-                    self.threads.push(known_thread(profile, self.before.1, thread));
+                    let known = self.known_threads.get(&identity(&thread)).copied();
+                    if let Some(known) = known {
+                        profile.threads[known] = thread;
+                    }
+                    self.threads.push(known.unwrap_or_else(|| profile.threads.add(thread)));
                 }
                 Tag::ProcessChanges => {
                     let id = get(&self.processes, body.number()?)?;
@@ -378,29 +390,10 @@ fn get<T: Copy>(table: &[T], index: u64) -> Result<T, Malformed> {
     usize::try_from(index).ok().and_then(|index| table.get(index)).copied().ok_or(Malformed::Dangling)
 }
 
-/// The same process, if another recording told of it, else a new one.
-fn known_process(profile: &mut Profile, before: usize, process: Process) -> ProcessId {
-    let known = profile
-        .processes
-        .iter()
-        .take(before)
-        .find(|(_, known)| (known.pid, known.command_line) == (process.pid, process.command_line));
-    match known.map(|(id, _)| id) {
-        Some(id) => id,
-        None => profile.processes.add(process),
-    }
-}
+/// What a thread has in every recording of it: its numbers, or the name where others' files tell no more.
+type Identity = (ProcessId, Option<u32>, Option<u64>, Option<StringId>);
 
-/// The same for a thread.
-fn known_thread(profile: &mut Profile, before: usize, thread: Thread) -> ThreadId {
-    let known = profile.threads.iter().take(before).find(|(_, known)| {
-        (known.process, known.os_id, known.python_id) == (thread.process, thread.os_id, thread.python_id)
-    });
-    match known.map(|(id, _)| id) {
-        Some(id) => {
-            profile.threads[id] = thread;
-            id
-        }
-        None => profile.threads.add(thread),
-    }
+fn identity(thread: &Thread) -> Identity {
+    let has_number = thread.os_id.is_some() || thread.python_id.is_some();
+    (thread.process, thread.os_id, thread.python_id, thread.name.filter(|_| !has_number))
 }

@@ -34,7 +34,7 @@ pub fn load(options: &Report, files: &[PathBuf], format: &dyn Format) -> Result<
     let (by_process, by_thread) =
         sources.iter().fold((false, false), |by, source| (by.0 || source.by.0, by.1 || source.by.1));
     let metadata = all_of(sources.iter().map(|source| source.reader.metadata()));
-    let is_in_time = format.needs_timeline() || options.view == View::Time || !options.diff.is_empty();
+    let is_in_time = format.about().needs_timeline || options.view == View::Time || !options.diff.is_empty();
     let mut profile = if is_in_time { Profile::new(metadata) } else { Profile::for_format(metadata, format) };
     let bar = conversion(size, options.hideprogress);
     for (path, Source { mut reader, .. }) in files.iter().zip(sources) {

@@ -22,9 +22,9 @@ use crate::progress::{grouped, report as say};
 /// Reads what was recorded and writes what is asked for.
 pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     let format = format_of(options);
-    if !options.diff.is_empty() && !format.compares() {
+    if !options.diff.is_empty() && !format.about().compares {
         return Err(Failure::new(
-            format!("The format {} cannot show what changed.", format.name()),
+            format!("The format {} cannot show what changed.", format.about().name),
             "Use -f table or -f flamegraph with --diff.",
         ));
     }
@@ -34,9 +34,9 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
             "Leave out --view time, or --diff.",
         ));
     }
-    if options.view != View::Icicle && format.name() != Flamegraph.name() {
+    if options.view != View::Icicle && format.about().name != Flamegraph.about().name {
         return Err(Failure::new(
-            format!("--view is for flame graphs; what is written is {}.", format.name()),
+            format!("--view is for flame graphs; what is written is {}.", format.about().name),
             "Add -f flamegraph, or leave out --view.",
         ));
     }
@@ -56,7 +56,7 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
             let file = File::create(path).map_err(|error| Failure::opening(path, &error))?;
             write(format, (base.as_ref(), &profile), &shown, file)
                 .map_err(|error| Failure::writing_report(&path.display().to_string(), &error))?;
-            let (content, hint) = (format.content(), format.how_to_open());
+            let (content, hint) = (format.about().content, format.about().how_to_open);
             let (samples, lost) = (totals.samples, totals.lost);
             let mut told =
                 format!("Wrote {content} to '{}'. Samples: {samples} Errors: {lost}\n", path.display());
@@ -77,7 +77,8 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
 /// What is asked for, else what the name of the output says, else a table.
 fn format_of(options: &Report) -> &'static dyn Format {
     let extension = options.output.as_ref().and_then(|path| path.extension()).and_then(|text| text.to_str());
-    let of_extension = || FORMATS.iter().copied().filter(|format| Some(format.extension()) == extension);
+    let of_extension =
+        || FORMATS.iter().copied().filter(|format| Some(format.about().extension) == extension);
     match options.format {
         Some(format) => format,
         None if of_extension().count() == 1 => of_extension().next().unwrap_or(&Table),
@@ -90,11 +91,11 @@ fn output_of(options: &Report, format: &dyn Format) -> Option<PathBuf> {
     if let Some(path) = &options.output {
         return (path != Path::new("-")).then(|| path.clone());
     }
-    if format.is_for_terminals() || !io::stdout().is_terminal() {
+    if format.about().is_for_terminals || !io::stdout().is_terminal() {
         return None;
     }
     let first = options.files.first()?;
-    Some(Path::new(first.file_name()?).with_extension(format.extension()))
+    Some(Path::new(first.file_name()?).with_extension(format.about().extension))
 }
 
 /// A recording is not written over by what is made of it.

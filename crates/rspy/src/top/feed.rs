@@ -248,7 +248,7 @@ impl Feed {
         drop(state);
         let options =
             Options { full_filenames: self.full_filenames, by_process: several, ..Options::default() };
-        let path = Output::default_path(profile.metadata.pid, format.extension());
+        let path = Output::default_path(profile.metadata.pid, format.about().extension);
         match write_new(&path, format, &gathered, &options) {
             Ok(()) => format!("Wrote {}", path.display()),
             Err(error) => {
