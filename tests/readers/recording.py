@@ -8,7 +8,7 @@ from compression import zstd
 
 MAGIC = b'\x89rspy\r\n\x1a'
 MOST = 64 << 20
-METADATA, STRINGS, FRAMES, STACKS, PROCESSES, THREADS, PROCESS_CHANGES, THREAD_CHANGES, SAMPLES, LOST, PROGRESS, SAMPLED = range(1, 13)
+METADATA, STRINGS, FRAMES, STACKS, PROCESSES, THREADS, PROCESS_CHANGES, THREAD_CHANGES, SAMPLES, LOST, PROGRESS, SAMPLED, MEMORY = range(1, 14)
 REASONS = ['memory unreadable', 'inconsistent stack', 'exited while read', 'permission denied', 'recorded too slowly']
 KINDS = {0: None, 1: '[cut]', 2: '[truncated]', 3: '<gc>', 4: '<waits for the GIL>'}
 KINDS.update((16 + number, '[lost: %s]' % reason) for number, reason in enumerate(REASONS))
@@ -85,6 +85,7 @@ class Recording:
         self.processes = []
         self.threads = []
         self.samples = []
+        self.memory = []
         self.lost = dict.fromkeys(REASONS, 0)
         self.lost_of = []
         self.until = self.missed = 0
@@ -107,6 +108,8 @@ class Recording:
                     self.ending = 'whole'
             elif tag == SAMPLES:
                 self.add_samples(body)
+            elif tag == MEMORY:
+                self.add_memory(body)
             elif tag == PROGRESS:
                 self.until, self.missed = body.number(), body.number()
             else:
@@ -174,6 +177,15 @@ class Recording:
             state = states.byte()
             parts = [[None, False, True][state >> shift & 3] for shift in (0, 2, 4, 6)]
             self.samples.append([at, thread, last[thread], *parts, weights.number()])
+
+    def add_memory(self, body):
+        at = 0
+        last = {}
+        while body:
+            at += body.signed()
+            process = body.number()
+            last[process] = last.get(process, 0) + body.signed()
+            self.memory.append([at, process, last[process] * 1024])
 
     def as_json(self):
         return json.dumps({key: value for key, value in vars(self).items() if key != 'strings'})

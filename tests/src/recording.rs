@@ -31,6 +31,8 @@ pub struct Recording {
     pub lost: BTreeMap<String, u64>,
     /// The same in the order of the file: the index of the process, if it is known, the reason and the number.
     pub lost_of: Vec<(Option<usize>, String, u64)>,
+    /// The memory of processes: when, in nanoseconds, the index of the process, bytes.
+    pub memory: Vec<(u64, usize, u64)>,
     /// Ticks of the sampler that passed unused.
     pub missed: u64,
     /// Up to when it goes, in nanoseconds since its start.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::format::Format;
 use crate::frame::{Frames, LostReason};
+use crate::memory::MemoryUse;
 use crate::metadata::Metadata;
 use crate::process::{ProcessId, Processes};
 use crate::sample::Sample;
@@ -28,6 +29,8 @@ pub struct Profile {
     /// The threads that samples refer to.
     pub threads: Threads,
     samples: Samples,
+    /// The memory of processes, each time that it had changed, in the order of time; empty if it was not recorded.
+    pub memory: Vec<MemoryUse>,
     /// The samples that could not be taken.
     pub lost: Lost,
     /// Ticks of the sampler that passed without anybody being looked at.

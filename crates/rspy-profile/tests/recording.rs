@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use rspy_profile::format::Raw;
 use rspy_profile::recording::{Ending, MAGIC, Reader, RecordingError, Writer, is_recording};
 use rspy_profile::{
-    Activity, LostReason, Metadata, Options, Overhead, Profile, Sample, StackId, ThreadState, Totals,
+    Activity, LostReason, MemoryUse, Metadata, Options, Overhead, Profile, Sample, StackId, ThreadState,
+    Totals,
 };
 
 /// Everything is shown.
@@ -64,6 +65,12 @@ fn what_is_recorded_is_read_in_every_part() {
     for sample in &recorder.taken {
         writer.add(*sample, &recorder.profile).expect("a Vec takes every byte");
     }
+    let process = recorder.profile.threads[thread].process;
+    let memory = [(5, 4096), (7, 1 << 40), (7, 0)];
+    let memory = memory.map(|(at, resident)| MemoryUse { at, process, resident });
+    for row in memory {
+        writer.add_memory(row, &recorder.profile).expect("a Vec takes every byte");
+    }
     // What becomes known later.
     let name = recorder.profile.strings.intern("renamed");
     recorder.profile.threads[thread].name = Some(name);
@@ -81,7 +88,7 @@ fn what_is_recorded_is_read_in_every_part() {
     assert_eq!((samples, ending), (recorder.taken, Ending::Whole));
     let profile = recording::read(&bytes);
     assert_eq!(profile.metadata, recorder.profile.metadata);
-    assert_eq!(profile.missed, 9);
+    assert_eq!((profile.missed, &profile.memory[..]), (9, &memory[..]));
     let names: Vec<_> = profile.threads.iter().map(|(_, thread)| thread.name).collect();
     assert_eq!(names.iter().flatten().map(|name| &profile.strings[*name]).collect::<Vec<_>>(), ["renamed"]);
 }

@@ -162,6 +162,10 @@ fn of_jsonl(profile: &Profile, options: &Options) -> Weights {
                     weight,
                 );
             }
+            "memory" => {
+                assert!(number(record, "resident").is_some_and(|bytes| bytes > 0));
+                assert!(record["time"].as_f64().is_some() && number(record, "process") == Some(0));
+            }
             "recording" | "totals" => {}
             other => panic!("{other} is not documented"),
         }

@@ -247,6 +247,10 @@ pub struct Record {
     #[arg(long, value_name = "FILE", value_parser = path(), display_order = 103)]
     pub summary: Option<PathBuf>,
 
+    /// With -f rspy, jsonl or chrometrace, also record how much memory each process has resident, with every sample
+    #[arg(long)]
+    pub memory: bool,
+
     /// With -f rspy, go on in a new file after this time (90s, 10m, 1h) or at this size (64MB): app.rspy,
     /// app.1.rspy, ...
     #[arg(long, value_name = "TIME|SIZE", display_order = 104)]

@@ -63,6 +63,13 @@ pub enum News {
     Counted(ProcessCounted),
     /// What was counted so far of each thread, by number, and of the process.
     SoFar(Vec<Counted>, ProcessCounted),
+    /// The memory that the process had resident, in bytes, at so many nanoseconds since the recording began.
+    Memory {
+        /// When.
+        at: u64,
+        /// How much.
+        resident: u64,
+    },
     /// The process runs another Python now: its numbers begin anew, behind the first so many samples.
     Renewed(u64),
 }

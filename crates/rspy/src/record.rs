@@ -46,6 +46,12 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             "Add -f rspy and turn the recording into that later, with rspy report; or leave them out.",
         ));
     }
+    if options.memory && !format.about().shows_memory {
+        return Err(Failure::new(
+            format!("--memory is for formats that show it; {} does not.", format.about().name),
+            "Add -f rspy and turn the recording into others later, with rspy report; or -f jsonl or chrometrace.",
+        ));
+    }
     let pausing = options.stops.pausing();
     let mode = options.mode();
     let mut plan = Plan {
@@ -62,6 +68,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             gc: options.modes.gc,
             states: format.about().is_written_as_taken,
             class_names: options.class_names,
+            memory: options.memory,
             pausing,
             threads: options.thread_choice.filter(),
             stacks: options.stack_choice.filter(),

@@ -13,8 +13,8 @@ use rspy_cpython::lines::Location;
 use rspy_cpython::sampling::{Node, NodeId};
 use rspy_process::{Process, ReadError};
 use rspy_profile::{
-    Activity, Frame, FrameId, FrameKind, LostReason, ProcessId, Profile, Sample, StackId, Thread, ThreadId,
-    ThreadState,
+    Activity, Frame, FrameId, FrameKind, LostReason, MemoryUse, ProcessId, Profile, Sample, StackId, Thread,
+    ThreadId, ThreadState,
 };
 
 use crate::columns::columns_of;
@@ -141,10 +141,14 @@ impl Recorder {
             }
             return;
         }
+        if let News::Memory { at, resident } = news {
+            self.add_memory(subject, at, resident);
+            return;
+        }
         let Recorder { profile, subjects, columns, hides_importlib, .. } = self;
         let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
-            News::Process { .. } | News::Lost(..) | News::Below(_) | News::Flush => {}
+            News::Process { .. } | News::Lost(..) | News::Below(_) | News::Flush | News::Memory { .. } => {}
             News::Threads(all) => {
                 subject.so_far.clear();
                 subject.count(&all);
@@ -210,6 +214,18 @@ impl Recorder {
             None => self.profile.add(sample),
             Some(sink) if self.failure.is_none() => {
                 self.failure = sink.add(sample, &self.profile).err();
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn add_memory(&mut self, subject: u32, at: u64, resident: u64) {
+        let Some(subject) = self.subjects.get(subject as usize) else { return };
+        let row = MemoryUse { at, process: subject.id, resident };
+        match &mut self.sink {
+            None => self.profile.memory.push(row),
+            Some(sink) if self.failure.is_none() => {
+                self.failure = sink.add_memory(row, &self.profile).err();
             }
             Some(_) => {}
         }

@@ -137,6 +137,8 @@ pub struct Wanted {
     pub states: bool,
     /// Whether methods have the names of their classes, where code does not know them.
     pub class_names: bool,
+    /// Whether it is told how much memory the process has resident.
+    pub memory: bool,
     /// Whether threads may be stopped.
     pub pausing: Pausing,
     /// Threads to be left out.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use rspy_profile::recording::Writer;
-use rspy_profile::{Profile, Sample};
+use rspy_profile::{MemoryUse, Profile, Sample};
 
 /// How long a sample may wait to be written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -143,6 +143,13 @@ impl Sink {
     pub fn add(&mut self, sample: Sample, profile: &Profile) -> io::Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let outcome = writer.add(sample, profile);
+        self.mended(outcome)
+    }
+
+    /// Adds what memory a process had.
+    pub fn add_memory(&mut self, row: MemoryUse, profile: &Profile) -> io::Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let outcome = writer.add_memory(row, profile);
         self.mended(outcome)
     }
 

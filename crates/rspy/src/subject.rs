@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use rspy_process::ReadError;
+use rspy_process::{ReadError, Statm};
 use rspy_profile::LostReason;
 
 use crate::attach::Search;
@@ -42,12 +42,21 @@ pub struct Subject {
     search: Search,
     span: Span,
     max_rss: Option<u64>,
+    resident: Option<Resident>,
     cpu_clock: Option<ClockId>,
     /// When its time on CPUs and its memory are asked for next.
     next_cpu: Instant,
     next_memory: Instant,
     next_live: Instant,
     looks: Looks,
+}
+
+/// What is asked with every sample where memory is recorded.
+struct Resident {
+    statm: Statm,
+    begun: Instant,
+    /// What was told of it last, in bytes.
+    told: u64,
 }
 
 /// Why a process cannot be sampled any more.
@@ -82,6 +91,7 @@ impl Subject {
         let pid = target.process.pid();
         let now = Instant::now();
         let cpu_clock = cpu_clock_of(pid);
+        let statm = wanted.memory.then(|| Statm::open(pid).ok()).flatten();
         Subject {
             // It may replace itself (`exec`) by another Python.
             search: Search::new(pid, wanted.pausing),
@@ -90,6 +100,7 @@ impl Subject {
             is_in_tree,
             span: Span::new(now, cpu_clock.and_then(time_of)),
             max_rss: None,
+            resident: statm.map(|statm| Resident { statm, begun, told: 0 }),
             cpu_clock,
             next_cpu: now + CPU,
             next_memory: now + MEMORY,
@@ -115,6 +126,7 @@ impl Subject {
         match self.sampler.sample(now) {
             Ok(over) => {
                 end = over;
+                self.tell_memory(queue, now);
                 self.settle(queue, end, false);
                 self.measure(end);
             }
@@ -174,6 +186,15 @@ impl Subject {
             self.next_memory = now + MEMORY;
             self.max_rss = self.sampler.process.max_rss().max(self.max_rss);
         }
+    }
+
+    /// Tells what memory it has since the sample of `now` was taken, if that is recorded and has changed.
+    fn tell_memory(&mut self, queue: &Queue, now: Instant) {
+        let Some(resident) = &mut self.resident else { return };
+        let Some(bytes) = resident.statm.resident().filter(|bytes| *bytes != resident.told) else { return };
+        resident.told = bytes;
+        let at = now.saturating_duration_since(resident.begun).as_nanos() as u64;
+        queue.tell(self.told.process, News::Memory { at, resident: bytes });
     }
 
     fn tell_figures(&mut self, queue: &mut Queue) {

@@ -67,6 +67,7 @@ fn come_to_rest(interpreter: &Interpreter, way: Way) -> Result<String, String> {
         gc: true,
         states: false,
         class_names: false,
+        memory: false,
         pausing: way.pausing,
         threads: None,
         stacks: None,

@@ -119,6 +119,7 @@ const CASES: &[Case] = &[
     ("view-changes", recordings::view_changes, Need::Nothing),
     ("report-exception", recordings::exceptions, Need::Nothing),
     ("limits", recordings::no_recording, Need::Nothing),
+    ("memory-format", recordings::memory_format, Need::Nothing),
 ];
 
 /// Every row of the page comes from a test, and what tests expect is on the page.

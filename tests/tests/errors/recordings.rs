@@ -157,3 +157,9 @@ pub fn no_recording() -> Outcome {
     command.args(["--rotate", "1h"]);
     fails("limits", command).map(drop)
 }
+
+pub fn memory_format() -> Outcome {
+    let mut command = record(rspy(), 1, Path::new("profile.svg"));
+    command.arg("--memory");
+    fails("memory-format", command).map(drop)
+}

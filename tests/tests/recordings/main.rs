@@ -5,6 +5,7 @@ mod broken;
 mod chosen;
 mod followed;
 mod limits;
+mod memory;
 mod refused;
 mod sound;
 
@@ -21,6 +22,7 @@ fn main() {
         ("a-program-that-replaces-itself", followed::replaced),
         ("a-program-that-dies", followed::dies),
         ("a-tree", followed::tree),
+        ("memory-steps", memory::steps),
     ];
     let on_one: &[(&str, Body)] = &[
         ("killed-at-any-moment", broken::killed),

@@ -41,6 +41,7 @@ impl Format for Chrometrace {
             content: "chrome trace",
             how_to_open: Some("Visit chrome://tracing or https://ui.perfetto.dev/ to view"),
             needs_timeline: true,
+            shows_memory: true,
             ..About::default()
         }
     }
@@ -97,6 +98,23 @@ struct Arguments<'a> {
     line: Option<u32>,
 }
 
+/// The value of a counter from a time on.
+#[derive(Serialize)]
+struct Counter {
+    args: Memory,
+    name: &'static str,
+    ph: &'static str,
+    pid: u32,
+    /// Microseconds since the recording began.
+    ts: u64,
+}
+
+#[derive(Serialize)]
+struct Memory {
+    /// In bytes.
+    resident: u64,
+}
+
 fn events<S: Serializer>(profile: &Profile, options: &Options, serializer: S) -> Result<S::Ok, S::Error> {
     let timelines = timelines(profile, options);
     let mut places = Places::new(profile, options);
@@ -121,6 +139,15 @@ fn events<S: Serializer>(profile: &Profile, options: &Options, serializer: S) ->
                 tid,
                 ts: at / 1000,
             })
+        })?;
+    }
+    for row in &profile.memory {
+        events.serialize_element(&Counter {
+            args: Memory { resident: row.resident },
+            name: "memory",
+            ph: "C",
+            pid: profile.processes[row.process].pid,
+            ts: row.at / 1000,
         })?;
     }
     events.end()

@@ -39,6 +39,7 @@ impl Format for Jsonl {
             description: "samples, stacks and frames as lines of JSON, for jq, pandas and scripts",
             content: "JSON lines",
             needs_timeline: true,
+            shows_memory: true,
             ..About::default()
         }
     }
@@ -61,6 +62,11 @@ impl Format for Jsonl {
         lines.recording(options)?;
         for run in in_time(profile, options) {
             lines.sample(&run)?;
+        }
+        for row in &profile.memory {
+            let process = lines.process(row.process)?;
+            let time = row.at as f64 / 1e9;
+            lines.line(&Record::Memory { time, process, resident: row.resident })?;
         }
         for (reason, weight) in profile.lost.iter().filter(|(_, weight)| *weight > 0) {
             lines.line(&Record::Lost { reason: reason.to_string(), weight })?;
@@ -133,6 +139,11 @@ enum Record<'a> {
         owns_gil: Option<bool>,
         waits_for_gil: Option<bool>,
         collects: Option<bool>,
+    },
+    Memory {
+        time: f64,
+        process: usize,
+        resident: u64,
     },
     Lost {
         reason: String,

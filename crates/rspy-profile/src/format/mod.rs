@@ -55,6 +55,8 @@ pub struct About {
     /// Whether it is written while samples are taken, by a [`Writer`](crate::recording::Writer), so that a profile
     /// need keep none of them.
     pub is_written_as_taken: bool,
+    /// Whether it shows the memory of processes, where that was recorded.
+    pub shows_memory: bool,
     /// Whether it shows what changed between two profiles.
     pub compares: bool,
 }

@@ -25,6 +25,7 @@ impl Format for Recording {
             how_to_open: Some("Use `rspy report` to see it, and to write any other format"),
             needs_timeline: true,
             is_written_as_taken: true,
+            shows_memory: true,
             ..About::default()
         }
     }
@@ -44,6 +45,9 @@ impl Format for Recording {
                 let at = run.sample.at.saturating_add(later as u64);
                 recording.add(Sample { at, ..run.sample }, profile)?;
             }
+        }
+        for row in &profile.memory {
+            recording.add_memory(*row, profile)?;
         }
         recording.finish(profile)?.flush()?;
         Ok(())

@@ -20,6 +20,7 @@
 
 mod block;
 mod error;
+mod memory;
 mod reader;
 mod samples;
 mod section;

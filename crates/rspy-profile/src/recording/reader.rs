@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::block::{Next, Unpacker};
 use super::error::{Malformed, RecordingError};
+use super::memory;
 use super::samples::{self, Encoded};
 use super::section::{self, Tag};
 use super::sums::Sums;
@@ -102,7 +103,7 @@ impl<R: Read> Reader<R> {
                 take(profile, sample(tables, &encoded, shift));
             }
         };
-        self.read(profile, &mut tables, add, progress)
+        self.read(profile, &mut tables, (&times, shift), add, progress)
     }
 
     /// As [`read_into`](Self::read_into), but of all samples that are of the same thread, stack and state, only one comes to `take`, at the end, with their weight and without a time.
@@ -125,7 +126,7 @@ impl<R: Read> Reader<R> {
                 take(profile, Sample { at: 0, ..sample(tables, &encoded, shift) });
             }
         };
-        let ending = self.read(profile, &mut tables, add, progress)?;
+        let ending = self.read(profile, &mut tables, (&times, shift), add, progress)?;
         for sum in sums.into_all() {
             take(profile, Sample { at: 0, ..sample(&tables, &sum, 0) });
         }
@@ -136,19 +137,21 @@ impl<R: Read> Reader<R> {
         &mut self,
         profile: &mut Profile,
         tables: &mut Tables,
+        (times, shift): (&RangeInclusive<u64>, i64),
         mut take: impl FnMut(&mut Profile, &Tables, Encoded),
         mut progress: impl FnMut(u64),
     ) -> Result<Ending, RecordingError> {
         let mut last = Vec::new();
         let mut ending = Ending::Unfinished;
         let missed = profile.missed;
-        loop {
+        let mut memory = Vec::new();
+        let ending = loop {
             let length = match self.ahead.take() {
                 Some(length) => length,
                 None => match self.unpacker.next(&mut self.file)? {
                     Next::Block(length) => length,
-                    Next::End => return Ok(ending),
-                    Next::Broken => return Ok(Ending::Broken(self.at)),
+                    Next::End => break ending,
+                    Next::Broken => break Ending::Broken(self.at),
                 },
             };
             let at = self.at;
@@ -169,6 +172,9 @@ impl<R: Read> Reader<R> {
                         samples::decode(body, known, &mut last, |sample| take(profile, tables, sample))
                             .map_err(malformed)?;
                     }
+                    Some(Tag::Memory) => {
+                        memory::read(body, &tables.processes, shift, &mut memory).map_err(malformed)?;
+                    }
                     Some(Tag::Progress) => {
                         let until = body.number().map_err(malformed)?;
                         self.metadata.duration = std::time::Duration::from_nanos(until);
@@ -179,7 +185,12 @@ impl<R: Read> Reader<R> {
             }
             self.at += length;
             progress(self.at);
-        }
+        };
+        memory::clip(&mut memory, times);
+        profile.memory.append(&mut memory);
+        // Of several recordings each has its own.
+        profile.memory.sort_by_key(|row| row.at);
+        Ok(ending)
     }
 }
 

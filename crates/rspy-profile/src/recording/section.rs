@@ -32,10 +32,12 @@ pub(super) enum Tag {
     Progress = 11,
     /// Stacks that samples have, in the order of the numbers by which samples refer to them.
     Sampled = 12,
+    /// The memory of processes over time.
+    Memory = 13,
 }
 
 impl Tag {
-    const ALL: [Tag; 12] = [
+    const ALL: [Tag; 13] = [
         Tag::Metadata,
         Tag::Strings,
         Tag::Frames,
@@ -48,6 +50,7 @@ impl Tag {
         Tag::Lost,
         Tag::Progress,
         Tag::Sampled,
+        Tag::Memory,
     ];
 
     fn of(byte: u8) -> Option<Tag> {

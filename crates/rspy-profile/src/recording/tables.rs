@@ -254,13 +254,11 @@ pub(super) struct Read {
     frames: Vec<FrameId>,
     stacks: Vec<StackId>,
     pub(super) sampled: Vec<StackId>,
-    processes: Vec<ProcessId>,
+    pub(super) processes: Vec<ProcessId>,
     pub(super) threads: Vec<ThreadId>,
     /// Processes and threads that the profile had before, by what makes them the same.
     known_processes: FxHashMap<(u32, StringId), ProcessId>,
     known_threads: FxHashMap<Identity, ThreadId>,
-    /// Whether the profile had stacks before. Within a recording each is there once.
-    had_stacks: bool,
     /// Where the processes are, if that is not where the profile is of.
     elsewhere: Option<String>,
 }
@@ -281,7 +279,6 @@ impl Read {
             threads: Vec::new(),
             known_processes: processes.collect(),
             known_threads: threads.collect(),
-            had_stacks: !profile.stacks.is_empty(),
             elsewhere: host.filter(is_other).map(str::to_owned),
         }
     }
@@ -305,7 +302,9 @@ impl Read {
                     let caller = self.stacks.len().checked_sub(back).filter(|_| back > 0);
                     let caller = get(&self.stacks, caller.ok_or(Malformed::Dangling)? as u64)?;
                     let frame = get(&self.frames, body.number()?)?;
-                    self.stacks.push(match self.had_stacks {
+                    // Within a recording each is there once.
+                    let has_others = profile.stacks.len() + 1 != self.stacks.len();
+                    self.stacks.push(match has_others {
                         true => profile.stacks.intern(caller, frame),
                         false => profile.stacks.append(caller, frame),
                     });
@@ -343,7 +342,7 @@ impl Read {
                     let id = get(&self.threads, body.number()?)?;
                     profile.threads[id] = self.thread(&mut body)?;
                 }
-                Tag::Metadata | Tag::Samples | Tag::Progress => return Ok(()),
+                Tag::Metadata | Tag::Samples | Tag::Memory | Tag::Progress => return Ok(()),
             }
         }
         Ok(())

@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::block::Packer;
+use super::memory::Pending;
 use super::section::{Tag, push as push_section};
 use super::tables::Written;
 use super::varint::push;
 use super::{MAGIC, VERSION, samples};
+use crate::memory::MemoryUse;
 use crate::profile::Profile;
 use crate::sample::Sample;
 
@@ -22,6 +24,7 @@ pub struct Writer<W> {
     packer: Packer,
     written: Written,
     pending: Vec<Sample>,
+    memory: Pending,
     until: u64,
     /// Ticks that were missed before this file.
     missed_before: u64,
@@ -44,6 +47,7 @@ impl<W: Write> Writer<W> {
             packer: Packer::new()?,
             written: Written::new(),
             pending: Vec::new(),
+            memory: Pending::default(),
             until: 0,
             missed_before: 0,
             bytes: header.len() as u64,
@@ -66,6 +70,7 @@ impl<W: Write> Writer<W> {
         next.written.go_on_from(&self.written);
         next.until = self.until;
         next.missed_before = profile.missed;
+        next.memory = Pending::after(&self.memory, self.until);
         Ok(std::mem::replace(self, next).file)
     }
 
@@ -78,6 +83,17 @@ impl<W: Write> Writer<W> {
         self.until = self.until.max(sample.at);
         self.pending.push(sample);
         if self.pending.len() >= FULL { self.flush(profile, 0) } else { Ok(()) }
+    }
+
+    /// Adds what memory a process had. The order is that of arrival.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file, where a block is full and is written.
+    pub fn add_memory(&mut self, row: MemoryUse, profile: &Profile) -> io::Result<()> {
+        self.until = self.until.max(row.at);
+        self.memory.add(row);
+        if self.memory.len() >= FULL { self.flush(profile, 0) } else { Ok(()) }
     }
 
     /// Writes all that was added as a block. The recording goes on until `until`, in nanoseconds since its start.
@@ -94,6 +110,9 @@ impl<W: Write> Writer<W> {
         samples::encode(&self.pending, |stack| self.written.sampled(stack), &mut body);
         self.written.push_sampled(&mut sections);
         push_section(&mut sections, Tag::Samples, &body);
+        body.clear();
+        self.memory.take(&mut body);
+        push_section(&mut sections, Tag::Memory, &body);
         self.written.push_lost(profile, &mut sections);
         body.clear();
         push(&mut body, self.until);

@@ -22,6 +22,7 @@ pub fn choose(options: &Report, profile: &mut Profile) -> Result<(), Failure> {
     let is_chosen = |pid: u32| options.process.is_empty() || options.process.contains(&pid);
     let (processes, lost) = (&profile.processes, &mut profile.lost);
     lost.retain(|process| is_chosen(processes[process].pid));
+    profile.memory.retain(|row| is_chosen(processes[row.process].pid));
     let threads = chosen_threads(options, profile);
     let stacks = chosen_stacks(options, profile);
     profile.retain(|_, run| {

@@ -109,6 +109,7 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
             gc: false,
             states: true,
             class_names: false,
+            memory: false,
             pausing,
             threads: None,
             stacks: None,
