@@ -49,18 +49,18 @@ pub struct Doing {
 }
 
 impl Counted {
-    /// Counts a look. Who waits for the GIL is asked thread by thread: it stands for `weight` looks, none of
-    /// them where the thread was passed over.
-    pub fn look(&mut self, doing: Doing, weight: u32) {
-        self.looks += 1;
+    /// Counts a look that stands for so many `passes`. Who waits for the GIL is asked thread by thread: it stands for
+    /// `weight` looks, none of them where the thread was passed over.
+    pub fn look(&mut self, doing: Doing, passes: u32, weight: u32) {
+        self.looks += u64::from(passes);
         let add = |count: &mut Option<u64>, is_so: Option<bool>, weight: u32| {
             if let Some(is_so) = is_so {
                 *count.get_or_insert(0) += u64::from(is_so) * u64::from(weight);
             }
         };
-        add(&mut self.holds_gil, doing.holds_gil, 1);
+        add(&mut self.holds_gil, doing.holds_gil, passes);
         add(&mut self.waits_for_gil, doing.waits_for_gil, weight);
-        add(&mut self.collects, doing.collects, 1);
+        add(&mut self.collects, doing.collects, passes);
     }
 
     /// Adds what was counted of the same thread at another time.
@@ -476,8 +476,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_zero() {
         let mut counted = Counted::default();
-        counted.look(Doing { holds_gil: Some(true), ..Doing::default() }, 1);
-        counted.look(Doing { holds_gil: Some(false), ..Doing::default() }, 1);
+        counted.look(Doing { holds_gil: Some(true), ..Doing::default() }, 1, 1);
+        counted.look(Doing { holds_gil: Some(false), ..Doing::default() }, 1, 1);
         assert_eq!((counted.looks, counted.holds_gil, counted.collects), (2, Some(1), None));
         let mut sum = counted;
         sum.add(&Counted { looks: 2, collects: Some(1), ..Counted::default() });

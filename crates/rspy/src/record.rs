@@ -58,6 +58,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             },
             gc: options.modes.gc,
             states: format.is_written_as_taken(),
+            sums: false,
             class_names: options.class_names,
             pausing,
             threads: options.thread_choice.filter(),

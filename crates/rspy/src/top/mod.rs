@@ -108,6 +108,7 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
             only: Only::Any,
             gc: false,
             states: true,
+            sums: true,
             class_names: false,
             pausing,
             threads: None,
