@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::names::without_directory;
 use crate::progress::grouped;
 
 /// What was counted of one thread.
@@ -295,11 +296,7 @@ impl Figures {
             busy(other).total_cmp(&busy(one))
         });
         for process in processes.iter().take(MOST_ROWS) {
-            // Where an executable lies says less than what it runs.
-            let (executable, arguments) =
-                process.command_line.split_once(' ').unwrap_or((&process.command_line, ""));
-            let executable = executable.rsplit('/').next().unwrap_or_default();
-            let name = fitting(&format!("{} {executable} {arguments}", process.pid));
+            let name = fitting(&format!("{} {}", process.pid, without_directory(&process.command_line)));
             write!(out, "\n  {name:WIDEST_NAME$} {:>8.1}", process.seconds)?;
             match process.cpu_percent {
                 Some(cpu) => write!(out, " {cpu:>7.1}")?,

@@ -199,6 +199,8 @@ pub struct Sampler {
     names: HashMap<u64, String>,
     /// For how many passes the next one stands.
     pub passes: u32,
+    /// And for how many before it that showed nothing, where only sums matter.
+    carried: u32,
     /// What it has cost and come to.
     pub counts: Counts,
 }
@@ -234,6 +236,7 @@ impl Sampler {
             stacks: wanted.stacks.clone(),
             naps: wanted.sums.then(|| Naps::new(begun)),
             passes: 1,
+            carried: 0,
             unwinder: Unwinder::new(wanted.class_names),
             roster: Roster::new(longest, seed.rotate_left(16)),
             heads: Heads::default(),
@@ -481,6 +484,7 @@ impl Sampler {
             if !self.usual.is_usual(end - start, batch.len(), batch.size()) {
                 // rspy lost its CPU in the middle of it: the copies are too far apart.
                 self.counts.preempted += 1;
+                self.carried += if self.wanted.sums { self.passes } else { 0 };
                 return end;
             }
         }

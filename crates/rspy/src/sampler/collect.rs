@@ -49,6 +49,7 @@ impl Sampler {
     /// Turns the results of a pass into samples.
     pub(super) fn collect(&mut self, now: Instant) {
         let at = now.saturating_duration_since(self.begun).as_nanos() as u64;
+        let carried = std::mem::take(&mut self.carried);
         for index in 0..self.results.len() {
             let (Some(sampled), Some(member)) = (self.results[index], self.roster.members.get_mut(index))
             else {
@@ -105,7 +106,7 @@ impl Sampler {
                 collects: doing.collects,
                 is_collecting,
                 waits_for,
-                weight: member.weight,
+                weight: member.weight / self.passes * (self.passes + carried),
             };
             let is_rest = matches!(self.asked.get(index), Some(Ask::Rest(_)));
             match &mut self.naps {
