@@ -205,8 +205,8 @@ fn asleep(interpreter: &Interpreter) -> Outcome {
         );
         let mut child =
             Command::new(&interpreter.path).args(["-c", &program]).stdout(Stdio::piped()).spawn()?;
-        let mut ready = [0; 5];
-        let started = child.stdout.take().ok_or("there is no pipe")?.read_exact(&mut ready);
+        let mut stdout = child.stdout.take().ok_or("there is no pipe")?;
+        let started = stdout.read_exact(&mut [0; "ready\n".len()]);
         let seen = seen(child.id(), &["--window", "4", "--idle"]);
         child.kill()?;
         child.wait()?;

@@ -181,13 +181,10 @@ impl Subjects<'_> {
         let seldom = self.turns.seldom(asleep);
         let mut index = 0;
         while let Some(subject) = self.subjects.get_mut(index) {
-            let mut passes = 1;
-            if seldom > 1 && subject.sampler.sleeps() {
-                passes = seldom;
-                if self.turns.passes_over(seldom) {
-                    index += 1;
-                    continue;
-                }
+            let passes = if seldom > 1 && subject.sampler.sleeps() { seldom } else { 1 };
+            if self.turns.passes_over(passes) {
+                index += 1;
+                continue;
             }
             match subject.sample(now, passes, queue) {
                 Ok(end) => {

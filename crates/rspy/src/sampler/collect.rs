@@ -106,6 +106,7 @@ impl Sampler {
                 collects: doing.collects,
                 is_collecting,
                 waits_for,
+                // Where chance has chosen it, for itself and for so many others.
                 weight: member.weight / self.passes * (self.passes + carried),
             };
             let is_rest = matches!(self.asked.get(index), Some(Ask::Rest(_)));
