@@ -1,13 +1,15 @@
 //! `rspy top` on a terminal, seen as its user does, and as text and JSON.
 
 use std::fs;
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::rspy::{Run, binary};
+use rspy_tests::statistics::{SIGMAS, deviation};
 use rspy_tests::target::{self, Target};
 use rspy_tests::terminal::Terminal;
 use rspy_tests::{Outcome, process, run, test};
@@ -18,10 +20,11 @@ fn busy(interpreter: &Interpreter) -> Outcome<Target> {
     Target::start(target::command(interpreter, "states.py", &["computing-in-python"]))
 }
 
-/// The command line of `rspy top` for `target`, and then the terminal's settings as they were left.
+/// The command line of `rspy top` for `target`, and then whether the terminal's settings are what they were. What is typed
+/// does not say so itself.
 fn watch(target: &Target) -> String {
     format!(
-        "stty -g > before; {} top -p {}; stty -g > after; cmp before after && echo left-as-it-was",
+        "stty -g > before; {} top -p {}; stty -g > after; cmp before after && echo left-as-''it-was",
         binary().display(),
         target.pid
     )
@@ -142,34 +145,86 @@ fn picker(interpreter: &Interpreter) -> Outcome {
     Ok(())
 }
 
-/// What is known by construction: `shares.py` spends halves, 30 and 20 per cent.
+/// What `rspy top` says as JSON of `pid`, once.
+fn seen(pid: u32, options: &[&str]) -> Outcome<Value> {
+    let pid = pid.to_string();
+    let asked = ["top", "--json", "--once", "-p", &pid];
+    let output = Run::start(asked.iter().chain(options))?.output()?.success()?;
+    Ok(serde_json::from_str(&output.stdout)?)
+}
+
+/// A figure of all functions of that name, added up.
+fn of(seen: &Value, name: &str, figure: &str) -> f64 {
+    let functions = seen["functions"].as_array().into_iter().flatten();
+    functions
+        .filter(|function| function["name"] == name)
+        .filter_map(|function| function[figure].as_f64())
+        .sum()
+}
+
+/// What is known by construction: `shares.py` spends a half and a fifth of its time in `spin`, the rest in the loop of
+/// `cycle`; what it takes to keep its books is less than `BOOKS`.
 fn shares(interpreter: &Interpreter) -> Outcome {
+    const BOOKS: f64 = 0.01;
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("shares");
     let mut child = Command::new(&interpreter.path)
         .arg(target::scripts().join("shares.py"))
-        .arg(&file)
-        .arg("30")
+        .arg(folder.path().join("shares"))
+        .arg("60")
         .spawn()?;
-    let pid = child.id().to_string();
-    let asked = Run::start(["top", "--json", "--once", "--window", "4", "-r", "500", "-p", &pid].iter())?;
-    let output = asked.output();
+    let seen = seen(child.id(), &["--window", "8", "-r", "500"]);
     child.kill()?;
     child.wait()?;
-    let seen: Value = serde_json::from_str(&output?.success()?.stdout)?;
-    let functions = seen["functions"].as_array().ok_or("there are no functions")?;
-    let own = |name: &str| {
-        let known = functions.iter().filter(|function| function["name"] == name);
-        known.filter_map(|function| function["own_samples"].as_f64()).sum::<f64>()
-    };
-    let all: f64 = functions.iter().filter_map(|function| function["own_samples"].as_f64()).sum();
-    if all < 500.0 {
-        return Err(format!("{all} samples").into());
+    let seen = seen?;
+    let (spin, cycle) = (of(&seen, "spin", "own_samples"), of(&seen, "cycle", "own_samples"));
+    let functions = seen["functions"].as_array().into_iter().flatten();
+    let all: f64 = functions.filter_map(|function| function["own_samples"].as_f64()).sum();
+    if all < 2_000.0 {
+        return Err(format!("{all} samples: {seen}").into());
     }
-    let spin = own("spin") / all;
-    // Half of the time in `spin` from one line, a fifth from another; what the clock takes is little.
-    if !(0.6..0.8).contains(&spin) {
-        return Err(format!("spin has {spin} of the samples: {seen}").into());
+    for (name, samples, share) in [("spin", spin, 0.7), ("cycle", cycle, 0.3)] {
+        let off = (samples / all - share).abs();
+        if off > SIGMAS * deviation(share, all as u64) + BOOKS {
+            return Err(format!("{name} has {} of {all} samples: {seen}", samples / all).into());
+        }
+    }
+    Ok(())
+}
+
+/// Threads that sleep are not looked at in each pass where they are many, nor is each pass told of; and yet their
+/// shares are shares of the time.
+fn asleep(interpreter: &Interpreter) -> Outcome {
+    for threads in [3, 150] {
+        let program = format!(
+            "import threading, time\n\
+             def wait(): threading.Event().wait(60)\n\
+             for _ in range({threads}): threading.Thread(target=wait, daemon=True).start()\n\
+             print('ready', flush=True)\n\
+             end = time.time() + 60\n\
+             while time.time() < end: pass"
+        );
+        let mut child =
+            Command::new(&interpreter.path).args(["-c", &program]).stdout(Stdio::piped()).spawn()?;
+        let mut stdout = child.stdout.take().ok_or("there is no pipe")?;
+        let started = stdout.read_exact(&mut [0; "ready\n".len()]);
+        let seen = seen(child.id(), &["--window", "4", "--idle"]);
+        child.kill()?;
+        child.wait()?;
+        started?;
+        let seen = seen?;
+        let idle = of(&seen, "wait", "total_percent") / f64::from(threads);
+        let shown = seen["threads"].as_array().map_or(0, |threads| {
+            let asleep = threads
+                .iter()
+                .filter(|thread| thread["state"] == "idle" && thread["function"] != Value::Null);
+            asleep.count()
+        });
+        // Each is looked at one time in ten at least, in 400 passes: of many the mean is known well.
+        if !(95.0..105.0).contains(&idle) || shown < threads as usize {
+            return Err(
+                format!("{threads} threads sleep {idle} % of the time, {shown} are shown: {seen}").into()
+            );
+        }
     }
     Ok(())
 }
@@ -202,6 +257,7 @@ fn main() {
         add("program", program);
         add("picker", picker);
         add("shares", shares);
+        add("asleep", asleep);
         add("text", text);
     }
     run(tests);

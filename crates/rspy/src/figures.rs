@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::names::without_directory;
 use crate::progress::grouped;
 
 /// What was counted of one thread.
@@ -49,18 +50,18 @@ pub struct Doing {
 }
 
 impl Counted {
-    /// Counts a look. Who waits for the GIL is asked thread by thread: it stands for `weight` looks, none of
-    /// them where the thread was passed over.
-    pub fn look(&mut self, doing: Doing, weight: u32) {
-        self.looks += 1;
+    /// Counts a look that stands for so many `passes`. Who waits for the GIL is asked thread by thread: it stands for
+    /// `weight` looks, none of them where the thread was passed over.
+    pub fn look(&mut self, doing: Doing, passes: u32, weight: u32) {
+        self.looks += u64::from(passes);
         let add = |count: &mut Option<u64>, is_so: Option<bool>, weight: u32| {
             if let Some(is_so) = is_so {
                 *count.get_or_insert(0) += u64::from(is_so) * u64::from(weight);
             }
         };
-        add(&mut self.holds_gil, doing.holds_gil, 1);
+        add(&mut self.holds_gil, doing.holds_gil, passes);
         add(&mut self.waits_for_gil, doing.waits_for_gil, weight);
-        add(&mut self.collects, doing.collects, 1);
+        add(&mut self.collects, doing.collects, passes);
     }
 
     /// Adds what was counted of the same thread at another time.
@@ -295,11 +296,7 @@ impl Figures {
             busy(other).total_cmp(&busy(one))
         });
         for process in processes.iter().take(MOST_ROWS) {
-            // Where an executable lies says less than what it runs.
-            let (executable, arguments) =
-                process.command_line.split_once(' ').unwrap_or((&process.command_line, ""));
-            let executable = executable.rsplit('/').next().unwrap_or_default();
-            let name = fitting(&format!("{} {executable} {arguments}", process.pid));
+            let name = fitting(&format!("{} {}", process.pid, without_directory(&process.command_line)));
             write!(out, "\n  {name:WIDEST_NAME$} {:>8.1}", process.seconds)?;
             match process.cpu_percent {
                 Some(cpu) => write!(out, " {cpu:>7.1}")?,
@@ -476,8 +473,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_zero() {
         let mut counted = Counted::default();
-        counted.look(Doing { holds_gil: Some(true), ..Doing::default() }, 1);
-        counted.look(Doing { holds_gil: Some(false), ..Doing::default() }, 1);
+        counted.look(Doing { holds_gil: Some(true), ..Doing::default() }, 1, 1);
+        counted.look(Doing { holds_gil: Some(false), ..Doing::default() }, 1, 1);
         assert_eq!((counted.looks, counted.holds_gil, counted.collects), (2, Some(1), None));
         let mut sum = counted;
         sum.add(&Counted { looks: 2, collects: Some(1), ..Counted::default() });

@@ -41,6 +41,7 @@ mod target;
 mod terminal;
 mod top;
 mod tree;
+mod turns;
 mod wait;
 
 /// The sampling thread's part and the one that finds processes, for the tests and benches of it: no interface to build upon.

@@ -40,6 +40,12 @@ impl ShortNames {
     }
 }
 
+/// A command line without the directory of its program: where that lies says less than what it runs.
+pub fn without_directory(command: &str) -> &str {
+    let program = command.split(' ').next().unwrap_or(command);
+    &command[program.rfind('/').map_or(0, |slash| slash + 1)..]
+}
+
 /// Whether this is what a Jupyter kernel calls the file of a cell: `/tmp/ipykernel_PID/HASH.py`.
 pub fn is_cell(filename: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -14,6 +14,7 @@ use rspy_process::Process;
 use crate::failure::Failure;
 use crate::figures::percent;
 use crate::look::Look;
+use crate::names::without_directory;
 use crate::terminal::Taken;
 
 /// How often the processes are looked at, and how soon again after the first time.
@@ -158,7 +159,8 @@ impl Picker {
             let cpu = row.cpu.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.1}"));
             let memory =
                 row.rss.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} MB", bytes as f64 / 1e6));
-            let text = format!("{:>8} {cpu:>6} {memory:>9}  {}", row.pid, row.command);
+            let command = without_directory(&row.command);
+            let text = format!("{:>8} {cpu:>6} {memory:>9}  {command}", row.pid);
             let style = if index == self.at { look.selected() } else { Style::new() };
             line(HEADER + place as u16, &format!("{text:width$}"), style);
         }

@@ -67,6 +67,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             },
             gc: options.modes.gc,
             states: format.about().is_written_as_taken,
+            sums: false,
             class_names: options.class_names,
             memory: options.memory,
             pausing,

@@ -13,15 +13,12 @@ use rspy_process::{Batch, Memory, Process, ReadError, word};
 
 use crate::figures::{Counted, Doing, Span};
 use crate::filter::{Candidate, Match, ThreadFilter};
+use crate::turns::{Limits, Turns};
 
 /// A thread that was found asleep so often in a row sleeps on if it has not run.
 const LONG_ASLEEP: u32 = 8;
-/// The fewest sleeping threads of which it is worth to look at some only, and how seldom, at most.
-const FEW: usize = 64;
-const MOST_SELDOM: u32 = 32;
-/// What looking at all of them may take of the time, and what one costs.
-const SHARE: f64 = 0.01;
-const LOOK: f64 = 3e-6;
+/// Of how many sleeping threads each is looked at.
+const LIMITS: Limits = Limits { few: 64, cost: 3e-6, share: 0.01, most_seldom: 32, longest: Duration::MAX };
 
 /// One thread state, and the kernel's thread that it belongs to.
 pub struct Member {
@@ -50,11 +47,11 @@ pub struct Member {
     pub is_in_doubt: bool,
     /// For how many samples one that is taken now stands.
     pub weight: u32,
+    /// It counts as asleep without being asked about.
+    pub is_passed_over: bool,
     /// What was counted since it was met.
     counted: Counted,
     span: Option<Span>,
-    /// It counts as asleep without being asked about.
-    is_passed_over: bool,
     /// How often in a row it was found asleep.
     slept: u32,
     /// What it sleeps on was looked at since it fell asleep.
@@ -162,16 +159,14 @@ impl Member {
 }
 
 /// All threads of a process that Python knows.
-#[derive(Default)]
 pub struct Roster {
     /// Those of the oldest interpreter first.
     pub members: Vec<Member>,
     /// All that were ever in it, by number.
     met: Vec<Met>,
-    /// When all were last looked at, and how far apart looks are, in seconds.
-    looked: Option<Instant>,
-    period: f64,
-    random: u64,
+    turns: Turns,
+    /// For how many passes this one stands.
+    passes: u32,
 }
 
 /// A thread that was met.
@@ -188,12 +183,14 @@ pub struct Met {
 impl Roster {
     /// Something to be the seed of another one.
     pub fn chance(&self) -> u64 {
-        self.random
+        self.turns.chance()
     }
 
-    /// Of no threads yet. `seed` decides what is left to chance.
-    pub fn new(seed: u64) -> Roster {
-        Roster { random: seed | 1, ..Roster::default() }
+    /// Of no threads yet. One that sleeps waits `longest` for a look, on average, where only some are looked at. `seed`
+    /// decides what is left to chance.
+    pub fn new(longest: Duration, seed: u64) -> Roster {
+        let turns = Turns::new(Limits { longest, ..LIMITS }, seed);
+        Roster { members: Vec::new(), met: Vec::new(), turns, passes: 1 }
     }
 
     /// Reads the list of threads anew; those that are in it already stay what they are.
@@ -303,27 +300,30 @@ impl Roster {
         all
     }
 
-    /// Chooses whom to ask the scheduler about: with `fairly`, of those that were last seen asleep, where they are
-    /// many, only some, by chance. What these are found to do counts as often as they were passed over.
-    /// Who holds a GIL is always asked about.
-    pub fn choose(&mut self, now: Instant, gil: &GilState, fairly: bool) {
-        let since = self.looked.map_or(0.0, |looked| now.saturating_duration_since(looked).as_secs_f64());
-        self.looked = Some(now);
-        self.period += (since - self.period) / 8.0;
-        let seldom = if fairly { self.seldom() } else { 1 };
+    /// Chooses whom to ask the scheduler about in a pass that stands for `passes`: with `fairly`, of those that were last
+    /// seen asleep, where they are many, only some, by chance. What these are found to do counts as often as they were
+    /// passed over. Who holds a GIL is always asked about.
+    pub fn choose(&mut self, now: Instant, gil: &GilState, fairly: bool, passes: u32) {
+        self.passes = passes;
+        self.turns.begin(now);
+        let asleep = self.members.iter().filter(|member| member.sleeps()).count();
+        let seldom = if fairly { self.turns.seldom(asleep) } else { 1 };
         for member in &mut self.members {
-            member.weight = 1;
+            member.weight = passes;
             member.is_passed_over = false;
             // Of a stack that stands on another one both have to be known.
             let is_alone = member.below.is_none() && !member.has_above;
             if seldom > 1 && is_alone && member.sleeps() && !gil.holds(&member.watch.state) {
-                self.random ^= self.random << 13;
-                self.random ^= self.random >> 7;
-                self.random ^= self.random << 17;
-                member.is_passed_over = !self.random.is_multiple_of(u64::from(seldom));
-                member.weight = seldom;
+                member.is_passed_over = self.turns.passes_over(seldom);
+                member.weight = passes * seldom;
             }
         }
+    }
+
+    /// Whether all of its threads slept when they were last looked at, and nobody holds a GIL.
+    pub fn sleeps(&self, gil: &GilState) -> bool {
+        let sleeps = |member: &Member| member.sleeps() && !gil.holds(&member.watch.state);
+        !self.members.is_empty() && self.members.iter().all(sleeps)
     }
 
     /// Asks the scheduler of those that were chosen.
@@ -332,17 +332,6 @@ impl Roster {
             .iter_mut()
             .filter(|member| !member.is_passed_over)
             .for_each(|member| member.refresh(now));
-    }
-
-    /// How seldom those who were last seen asleep are looked at: one time in so many.
-    fn seldom(&mut self) -> u32 {
-        self.random |= 1;
-        let asleep = self.members.iter().filter(|member| member.sleeps()).count();
-        if asleep < FEW {
-            return 1;
-        }
-        let most = (SHARE * self.period / LOOK).max(1.0);
-        ((asleep as f64 / most).ceil() as u32).clamp(1, MOST_SELDOM)
     }
 
     /// Finds out what all threads do, by `words`, which were read with `heads`.
@@ -382,7 +371,7 @@ impl Roster {
     pub fn count(&mut self) {
         for member in &mut self.members {
             let weight = if member.is_passed_over { 0 } else { member.weight };
-            member.counted.look(member.doing, weight);
+            member.counted.look(member.doing, self.passes, weight);
         }
     }
 
@@ -460,8 +449,10 @@ mod tests {
             };
             Member::new(&process, state, *os_id, number as u32)
         };
-        let mut roster =
-            Roster { members: threads.iter().enumerate().map(member).collect(), ..Roster::default() };
+        let mut roster = Roster {
+            members: threads.iter().enumerate().map(member).collect(),
+            ..Roster::new(Duration::MAX, 1)
+        };
         roster.relate();
         roster
     }

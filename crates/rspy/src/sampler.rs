@@ -8,6 +8,7 @@
 //! once more, a few microseconds later.
 
 mod collect;
+mod naps;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ use crate::roster::{Member, Met, Roster};
 use crate::stats::Counts;
 use crate::target::{Pausing, Target};
 use collect::plan;
+use naps::Naps;
 
 /// How long a stop waits for a thread. One that has a CPU stops within microseconds; one that
 /// waits for a CPU loses nothing until it gets one, but then stands still until rspy looks.
@@ -44,6 +46,8 @@ const ROUNDS: usize = 24;
 const FRESH: Duration = Duration::from_micros(200);
 /// How long samples are preliminary: until their code objects are looked at again.
 const SETTLE: Duration = Duration::from_millis(2);
+/// How long one that sleeps waits to be looked at, on average, where only some are.
+pub const TURN: Duration = Duration::from_millis(100);
 /// How many samples can be preliminary.
 const PENDING: usize = 4096;
 
@@ -63,7 +67,7 @@ pub enum Known {
 }
 
 /// One thread at one moment.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// When, in nanoseconds since the recording began.
     pub at: u64,
@@ -91,6 +95,13 @@ pub struct Taken {
     pub waits_for: Option<Holder>,
     /// How many samples it stands for.
     pub weight: u32,
+}
+
+impl Taken {
+    /// Whether both differ in nothing but when they were taken, and for how many they stand.
+    fn is_like(&self, other: &Taken) -> bool {
+        *self == Taken { at: self.at, weight: self.weight, ..*other }
+    }
 }
 
 /// Who holds the GIL that a thread waits for.
@@ -135,6 +146,9 @@ pub struct Wanted {
     pub gc: bool,
     /// Whether each sample says what its thread does: samples that differ in it are kept apart.
     pub states: bool,
+    /// Whether only sums of samples matter, not when each was: those of a thread that sleeps on are then one, and not
+    /// all that sleep are looked at in each pass.
+    pub sums: bool,
     /// Whether methods have the names of their classes, where code does not know them.
     pub class_names: bool,
     /// Whether it is told how much memory the process has resident.
@@ -181,8 +195,14 @@ pub struct Sampler {
     /// What tells who handles an exception, where that matters.
     words: Vec<WordsAsked>,
     pending: Vec<Taken>,
+    /// Samples of threads that sleep on, where they are gathered.
+    naps: Option<Naps>,
     /// Names of threads by `threading.get_ident()`, where it depends on them which are wanted.
     names: HashMap<u64, String>,
+    /// For how many passes the next one stands.
+    pub passes: u32,
+    /// And for how many before it that showed nothing, where only sums matter.
+    carried: u32,
     /// What it has cost and come to.
     pub counts: Counts,
 }
@@ -209,14 +229,18 @@ impl Sampler {
             wanted.pausing = Pausing::Always;
         }
         let limit = if wanted.pausing == Pausing::Always { PATIENT_STOP_LIMIT } else { STOP_LIMIT };
+        let longest = if wanted.sums { TURN } else { Duration::MAX };
         let Target { process, attached, .. } = target;
         Sampler {
             process,
             number,
             attached,
             stacks: wanted.stacks.clone(),
+            naps: wanted.sums.then(|| Naps::new(begun)),
+            passes: 1,
+            carried: 0,
             unwinder: Unwinder::new(wanted.class_names),
-            roster: Roster::new(seed.rotate_left(16)),
+            roster: Roster::new(longest, seed.rotate_left(16)),
             heads: Heads::default(),
             tracer: Tracer::new(limit),
             // It may have begun after the recording.
@@ -312,9 +336,10 @@ impl Sampler {
             let asked = self.heads.ask(&mut self.batch);
             memory.read_many(&mut self.batch);
             self.heads.gil_state(&self.attached, &self.batch, asked, &mut self.gil);
-            // Who is passed over counts as asleep: that is no news where those who sleep are recorded too.
+            // Who is passed over counts as asleep: that is no news where each sample of those who sleep is wanted.
             if is_first && look == 0 {
-                self.roster.choose(now, &self.gil, self.wanted.which == Which::Active);
+                let fairly = self.wanted.which == Which::Active || self.wanted.sums;
+                self.roster.choose(now, &self.gil, fairly, self.passes);
             }
             self.roster.refresh(now);
             self.roster.see(&self.attached, &self.heads, &self.gil, (&self.batch, asked));
@@ -461,6 +486,7 @@ impl Sampler {
             if !self.usual.is_usual(end - start, batch.len(), batch.size()) {
                 // rspy lost its CPU in the middle of it: the copies are too far apart.
                 self.counts.preempted += 1;
+                self.carried += if self.wanted.sums { self.passes } else { 0 };
                 return end;
             }
         }
@@ -513,6 +539,9 @@ impl Sampler {
     /// told whether the sample can be believed.
     pub fn settle(&mut self, now: Instant, mut take: impl FnMut(&Taken, bool)) {
         self.settled = now;
+        if let Some(naps) = &mut self.naps {
+            self.pending.extend(naps.due(now));
+        }
         let Sampler { unwinder, process, attached, pending, roster, counts, .. } = self;
         let memory = process.memory();
         let refuted = unwinder.verify(memory, &attached.layout, pending.iter().map(|taken| taken.stack));
@@ -542,6 +571,16 @@ impl Sampler {
         pending.clear();
     }
 
+    /// Has all samples handed on when they are next [`settle`](Sampler::settle)d, those too that wait for others.
+    pub fn gather(&mut self) {
+        self.pending.extend(self.naps.iter_mut().flat_map(Naps::all));
+    }
+
+    /// Whether it was found asleep, with nothing left to be handed on: until one of its threads wakes there is nothing new.
+    pub fn sleeps(&self) -> bool {
+        !self.is_stale && self.pending.is_empty() && self.roster.sleeps(&self.gil)
+    }
+
     /// Goes on with another Python in the same process.
     pub fn renew(&mut self, target: Target) {
         let Target { process, attached, .. } = target;
@@ -549,7 +588,8 @@ impl Sampler {
         self.attached = attached;
         self.unwinder = Unwinder::new(self.wanted.class_names);
         self.stacks.clone_from(&self.wanted.stacks);
-        self.roster = Roster::new(self.roster.chance());
+        let longest = if self.wanted.sums { TURN } else { Duration::MAX };
+        self.roster = Roster::new(longest, self.roster.chance());
         self.heads = Heads::default();
         self.is_stale = true;
         self.refreshed = None;

@@ -120,9 +120,10 @@ impl Subject {
         self.sampler.process.pid()
     }
 
-    /// Takes a sample at `now`. Answers about what time it is then.
-    pub fn sample(&mut self, now: Instant, queue: &mut Queue) -> Result<Instant, Ended> {
+    /// Takes a sample at `now`, which stands for so many `passes`. Answers about what time it is then.
+    pub fn sample(&mut self, now: Instant, passes: u32, queue: &mut Queue) -> Result<Instant, Ended> {
         let mut end = now;
+        self.sampler.passes = passes;
         match self.sampler.sample(now) {
             Ok(over) => {
                 end = over;
@@ -220,6 +221,9 @@ impl Subject {
     fn settle(&mut self, queue: &mut Queue, now: Instant, force: bool) {
         if !self.sampler.is_due(now) && !force {
             return;
+        }
+        if force {
+            self.sampler.gather();
         }
         queue.introduce(&mut self.told, &self.sampler);
         let mut doubtful = 0;

@@ -145,3 +145,34 @@ fn take_again() {
         let _ = enter(&mut state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ratatui::style::Style;
+    use rspy_tests::terminal;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "the next test runs it, in a terminal of its own"]
+    fn panics() {
+        let mut taken = Taken::take().expect("a terminal");
+        let drawn = taken.draw(|frame| frame.buffer_mut().set_string(0, 0, "drawn", Style::new()));
+        drawn.expect("a terminal");
+        panic!("with the terminal taken");
+    }
+
+    #[test]
+    fn a_panic_is_told_on_the_terminal_as_it_was() {
+        let terminal = terminal::Terminal::start((100, 24), &[]).expect("tmux");
+        let this = std::env::current_exe().expect("this test");
+        // What is typed does not say itself what is waited for.
+        let line = format!(
+            "stty -g > before; {} --exact terminal::tests::panics --ignored --nocapture; stty -g > after; cmp before after && echo left-as-''it-was",
+            this.display()
+        );
+        terminal.run(&line).expect("tmux");
+        let screen = terminal.wait_for("left-as-it-was").expect("the terminal as it was");
+        assert!(screen.contains("with the terminal taken") && !screen.contains("drawn"), "{screen}");
+    }
+}

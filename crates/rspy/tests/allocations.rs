@@ -66,6 +66,7 @@ fn come_to_rest(interpreter: &Interpreter, way: Way) -> Result<String, String> {
         only,
         gc: true,
         states: false,
+        sums: false,
         class_names: false,
         memory: false,
         pausing: way.pausing,

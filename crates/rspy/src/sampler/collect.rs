@@ -14,7 +14,7 @@ use crate::roster::Member;
 
 /// What is to be done about a thread without reading it; `None` if it is to be read.
 pub(super) fn plan(member: &Member, wanted: &Wanted, gil: &GilState) -> Option<Ask> {
-    if wanted.which == Which::Active && member.sleeps() {
+    if member.sleeps() && (wanted.which == Which::Active || member.is_passed_over) {
         return Some(Ask::Leave);
     }
     let is_wanted = member.is_wanted.is_yes()
@@ -49,6 +49,7 @@ impl Sampler {
     /// Turns the results of a pass into samples.
     pub(super) fn collect(&mut self, now: Instant) {
         let at = now.saturating_duration_since(self.begun).as_nanos() as u64;
+        let carried = std::mem::take(&mut self.carried);
         for index in 0..self.results.len() {
             let (Some(sampled), Some(member)) = (self.results[index], self.roster.members.get_mut(index))
             else {
@@ -92,7 +93,7 @@ impl Sampler {
             let stood = matches!(self.asked.get(index), Some(Ask::Standing(_) | Ask::Rest(_)));
             let waits_for = (self.wanted.only == Only::GilWaiters).then(|| self.holder(index));
             let is_collecting = self.is_collecting(index);
-            self.pending.push(Taken {
+            let taken = Taken {
                 at,
                 process: self.number,
                 thread: member.number,
@@ -105,8 +106,17 @@ impl Sampler {
                 collects: doing.collects,
                 is_collecting,
                 waits_for,
-                weight: member.weight,
-            });
+                // Where chance has chosen it, for itself and for so many others.
+                weight: member.weight / self.passes * (self.passes + carried),
+            };
+            let is_rest = matches!(self.asked.get(index), Some(Ask::Rest(_)));
+            match &mut self.naps {
+                Some(naps) if is_rest => self.pending.extend(naps.add(taken)),
+                naps => {
+                    let ended = naps.as_mut().and_then(|naps| naps.end(taken.thread));
+                    self.pending.extend(ended.into_iter().chain([taken]));
+                }
+            }
             self.roster.members[index].is_in_doubt |= !stood;
         }
     }

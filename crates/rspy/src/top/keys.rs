@@ -91,7 +91,11 @@ pub fn press(ui: &mut Ui, state: &State, key: KeyEvent) -> Order {
         KeyCode::Char(']') => ui.choice.window = ui.choice.window.map(|window| (window * 2).min(LONGEST)),
         KeyCode::Char('F') => ui.full_filenames = !ui.full_filenames,
         KeyCode::Enter => enter(ui, state),
-        KeyCode::Esc | KeyCode::Backspace => back(ui),
+        KeyCode::Esc if !back(ui) && state.ended.is_some() => return Order::Quit,
+        KeyCode::Esc => {}
+        KeyCode::Backspace => {
+            back(ui);
+        }
         KeyCode::Char(key) => match View::ALL.iter().find(|(_, digit, _)| *digit == key) {
             Some((view, ..)) => ui.show(*view),
             None => travel(ui, state, KeyCode::Char(key)),
@@ -238,20 +242,22 @@ fn look_at(ui: &mut Ui, state: &State, function: usize) {
     }
 }
 
-fn back(ui: &mut Ui) {
+/// Answers whether there was something to go back from.
+fn back(ui: &mut Ui) -> bool {
     if !ui.filter.text.is_empty() {
         ui.filter.set(String::new());
-        return;
+        return true;
     }
     match ui.view {
-        View::Flame => {
+        View::Flame if !ui.frame.is_empty() || !ui.zoom.is_empty() => {
             ui.zoom.pop();
             ui.frame = ui.zoom.clone();
         }
         View::Help | View::Stack => ui.show(ui.before),
         _ if ui.detail.is_some() => ui.detail = None,
-        _ => {}
+        _ => return false,
     }
+    true
 }
 
 fn travel(ui: &mut Ui, state: &State, code: KeyCode) {

@@ -16,6 +16,7 @@ mod ui;
 mod view;
 
 use std::io::{self, IsTerminal};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,6 +109,7 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
             only: Only::Any,
             gc: false,
             states: true,
+            sums: true,
             class_names: false,
             memory: false,
             pausing,
@@ -220,6 +222,13 @@ impl Front {
             let printer = Printer { rows, shared, delay: delay(WRITTEN), once, is_json, is_over: over };
             Box::new(move || printer.run())
         };
+        let show = || {
+            panic::catch_unwind(AssertUnwindSafe(show)).unwrap_or_else(|panic| {
+                // It has been told; this ends the sampling, which nobody would see any more.
+                let _ = kill(getpid(), Signal::SIGINT);
+                panic::resume_unwind(panic)
+            })
+        };
         let thread = thread::Builder::new().name("rspy-show".to_owned()).spawn(show);
         let thread = thread.map_err(|error| Failure::no_thread_to_record(&error))?;
         Ok(Front { thread, is_over })
@@ -238,7 +247,7 @@ impl Front {
         }
         match self.thread.join() {
             Ok(shown) => shown,
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => panic::resume_unwind(panic),
         }
     }
 }
@@ -255,11 +264,7 @@ fn linger(
     while !front.thread.is_finished() {
         let how = launched.as_mut().and_then(|launched| launched.how());
         let how = how.map_or_else(String::new, |how| format!(" {how}"));
-        {
-            let mut state = shared.state();
-            let pid = state.about.pid;
-            state.ended = Some(format!("Process {pid} has ended{how}."));
-        }
+        shared.state().ended = Some(how);
         feed.serve(recorder);
         wait(Instant::now() + LOOK, None, signals);
         if serve(signals, launched.as_deref(), || {}) {

@@ -81,6 +81,18 @@ fn what_is_to_be_done_beyond_what_is_seen_is_ordered() {
 }
 
 #[test]
+fn escape_goes_back_and_quits_what_has_ended() {
+    let mut ui = ui();
+    let mut ended = state();
+    let escape = |ui: &mut Ui, state: &State| press(ui, state, KeyCode::Esc.into());
+    assert_eq!(escape(&mut ui, &ended), Order::Nothing);
+    ended.ended = Some(String::new());
+    ui.detail = Some(1);
+    assert_eq!((escape(&mut ui, &ended), ui.detail), (Order::Nothing, None));
+    assert_eq!(escape(&mut ui, &ended), Order::Quit);
+}
+
+#[test]
 fn the_window_grows_and_shrinks_within_bounds() {
     let mut ui = ui();
     type_keys(&mut ui, "[[[[");

@@ -133,7 +133,7 @@ pub struct State {
     pub kept: Kept,
     /// rspy's own time on a CPU in the last second, in per cent.
     pub own_cpu: Option<f64>,
-    /// How it ended.
+    /// How it has ended, as what follows that it has; empty if that is not known.
     pub ended: Option<String>,
     /// Each function that was met.
     pub functions: IndexSet<Function>,

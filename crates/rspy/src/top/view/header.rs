@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::text::{duration, megabytes, percent};
-use crate::look::columns;
+use crate::look::{Look, columns};
+use crate::names::without_directory;
 use crate::progress::grouped;
 use crate::top::state::{Moment, State};
 use crate::top::ui::{Ui, View};
@@ -21,6 +22,9 @@ const FIGURES: [(&str, Figure); 5] = [
     ("GC", |moment| moment.shares.gc),
     ("RSS", |moment| moment.rss.map(|bytes| bytes as f64)),
 ];
+
+/// The fewest columns of a command that say something.
+const LEAST_COMMAND: usize = 8;
 
 /// From this width on all graphs are in one row.
 const WIDE: u16 = 110;
@@ -44,11 +48,8 @@ pub fn title(state: &State) -> String {
     format!("{}{}", command(state), whose(state))
 }
 
-/// The command line without the directory of its program.
 fn command(state: &State) -> &str {
-    let command = &state.about.command;
-    let program = command.split(' ').next().unwrap_or(command);
-    &command[program.rfind('/').map_or(0, |slash| slash + 1)..]
+    without_directory(&state.about.command)
 }
 
 fn whose(state: &State) -> String {
@@ -57,8 +58,34 @@ fn whose(state: &State) -> String {
     format!("  pid {}  Python {}{uptime}", about.pid, about.python)
 }
 
+/// What matters most, where there is one row only: as many figures as have room, and what is left for the command.
+fn in_a_row(state: &State, look: Look, width: usize) -> String {
+    let latest = state.history.latest().copied().unwrap_or_default();
+    let mut row = state.about.pid.to_string();
+    for (name, figure) in FIGURES {
+        let next = format!("{row} {name} {}", value(name, figure(&latest)));
+        if columns(&next) > width {
+            break;
+        }
+        row = next;
+    }
+    match width.saturating_sub(columns(&row) + 1) {
+        room if room < LEAST_COMMAND => row,
+        room => format!("{} {row}", look.fit(command(state), room)),
+    }
+}
+
 /// How much is sampled, and what it takes.
 pub fn figures(state: &State) -> String {
+    parts(state).join("  ")
+}
+
+/// The same without what is not to be worried about.
+fn few_figures(state: &State) -> String {
+    parts(state).into_iter().filter(|part| !part.starts_with("0 ")).collect::<Vec<_>>().join("  ")
+}
+
+fn parts(state: &State) -> Vec<String> {
     let (threads, processes) = state.alive();
     let rate = if state.rate > 0.0 { format!("{} Hz", Short(state.rate)) } else { "max Hz".to_owned() };
     let kept = state.kept;
@@ -72,7 +99,7 @@ pub fn figures(state: &State) -> String {
     if kept.missed > 0 {
         parts.push(format!("{} missed", grouped(kept.missed)));
     }
-    parts.join("  ")
+    parts
 }
 
 /// A figure without needless zeros.
@@ -107,13 +134,18 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, ui: &Ui) {
             frame.buffer_mut().set_string(area.x, area.y + row, text, style);
         }
     };
+    let width = usize::from(area.width);
+    if area.height == 1 {
+        line(0, &in_a_row(state, look, width), look.heading());
+        return;
+    }
     // A command that leaves no room for the rest is what is cut.
     let whose = whose(state);
-    let width = usize::from(area.width);
     let room = width.saturating_sub(columns(&whose)).max(width / 3);
     let title = format!("{}{whose}", look.fit(command(state), room));
     line(0, &title, look.heading());
-    line(1, &figures(state), Style::new());
+    let all = figures(state);
+    line(1, &if columns(&all) <= width { all } else { few_figures(state) }, Style::new());
     if area.height == 3 && area.width < WIDE {
         line(2, &shares(state), Style::new());
     }
@@ -192,7 +224,14 @@ pub fn draw_foot(frame: &mut Frame, area: Rect, state: &State, ui: &Ui) {
         message.clone()
     } else if let Some(ended) = &state.ended {
         style = look.notice();
-        format!("{ended} q quits.")
+        let pid = state.about.pid;
+        let texts = [
+            format!("Process {pid} has ended{ended}. q, Esc or Ctrl-C quits."),
+            format!("Ended{ended}. q quits."),
+            "Ended. q quits.".to_owned(),
+        ];
+        let [.., least] = &texts;
+        texts.iter().find(|text| columns(text) <= usize::from(area.width)).unwrap_or(least).clone()
     } else {
         let mut parts = Vec::new();
         if ui.is_held {

@@ -66,6 +66,24 @@ fn small_and_large_terminals_have_what_matters() {
 }
 
 #[test]
+fn what_has_ended_is_said_at_the_bottom_as_far_as_there_is_room() {
+    let mut state = state();
+    state.ended = Some(" with exit code 7".to_owned());
+    let said = [(80, 24), (40, 12), (20, 6)].map(|size| {
+        let screen = screen(&state, &mut ui(COLOURED), size).backend().to_string();
+        screen.lines().last().unwrap_or_default().trim_matches('"').trim_end().to_owned()
+    });
+    assert_eq!(
+        said,
+        [
+            "Process 42 has ended with exit code 7. q, Esc or Ctrl-C quits.",
+            "Ended with exit code 7. q quits.",
+            "Ended. q quits.",
+        ]
+    );
+}
+
+#[test]
 fn without_utf_8_only_ascii_is_drawn() {
     for (view, _, name) in View::ALL {
         let drawn = picture(view, PLAIN, (80, 24));
