@@ -40,6 +40,10 @@ pub(super) fn head(stack: &[u8]) -> Option<(Head<'_>, Option<&[u8]>)> {
     let mut parts = stack.strip_prefix(b"P")?.splitn(3, |byte| *byte == b';');
     let pid = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
     let thread = std::str::from_utf8(parts.next()?.strip_prefix(b"T")?).ok()?;
+    // Bytes that are no text make no head, replaced or not: what is written of a line is read as the line was.
+    if thread.contains(char::REPLACEMENT_CHARACTER) {
+        return None;
+    }
     let (interpreter, thread) = match thread.split_once(':') {
         Some((interpreter, thread)) => (Some(interpreter.parse().ok()?), thread),
         None => (None, thread),
@@ -132,7 +136,7 @@ mod tests {
         assert_eq!(head(b"P12;T0x7f"), Some((old, None)));
         let new = Head { pid: 12, interpreter: Some(0), thread: "13" };
         assert_eq!(head(b"P12;T0:13;a.py:f:1;b"), Some((new, Some(&b"a.py:f:1;b"[..]))));
-        for other in ["P12", "P;T3", "Px;T3", "P12;3", "main;T3", ""] {
+        for other in ["P12", "P;T3", "Px;T3", "P12;3", "main;T3", "P1;T0\u{fffd}38;a", ""] {
             assert_eq!(head(other.as_bytes()), None, "{other}");
         }
     }
