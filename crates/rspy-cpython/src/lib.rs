@@ -12,8 +12,10 @@ pub mod class_names;
 pub mod code;
 pub mod find;
 pub mod frames;
+pub mod gc_statistics;
 pub mod interpreter;
 pub mod layout;
+mod linecache;
 pub mod lines;
 pub mod locals;
 mod modules;
@@ -23,6 +25,7 @@ pub mod stack;
 pub mod text;
 mod thread_id;
 mod thread_names;
+pub mod tracemalloc;
 pub mod values;
 mod version;
 

@@ -20,12 +20,12 @@ const SEARCHED: usize = 2304;
 const GLIBC: usize = 720;
 
 /// Finds kernel threads; remembers what it has learnt.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ThreadIds {
     state: RefCell<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     /// Ids as the target counts them → as rspy does.
     from_own: HashMap<u32, u32>,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A CPython version, as `sys.version_info` has it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Version {
     /// 2 or 3.
     pub major: u8,
@@ -45,7 +45,7 @@ impl fmt::Display for Version {
 }
 
 /// How a build differs from the ordinary one, in the letters of `sys.abiflags`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Abi {
     /// `t`: free-threaded (`--disable-gil`).
     pub free_threaded: bool,

@@ -6,8 +6,11 @@
 //! is believed only if the chain from it to `sys.modules` and a code object holds.
 
 mod again;
+mod saved;
 mod scan;
 mod validate;
+
+pub use saved::Saved;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,6 +22,7 @@ use rspy_process::{Address, Limited, Memory, Process, ProcessError, ReadError};
 use crate::cells::notebook_cells;
 use crate::interpreter::{self, GilState, ThreadState};
 use crate::layout::{Gil, Layout, LayoutError, Roots};
+use crate::linecache::cached_lines;
 use crate::thread_id::ThreadIds;
 use crate::thread_names::thread_names;
 use crate::version::{Abi, Version};
@@ -37,6 +41,15 @@ const WANTED: &[&str] = &[
     GIL_WAITS[1],
     GIL_WAITS[2],
     GIL_WAITS[3],
+    GC[0],
+    GC[1],
+    GC[2],
+    TRACEMALLOC[0],
+    TRACEMALLOC[1],
+    TRACEMALLOC[2],
+    TRACEMALLOC[3],
+    TRACEMALLOC[4],
+    TRACEMALLOC[5],
 ];
 /// 3.7 and later; exported.
 const RUNTIME: &str = "_PyRuntime";
@@ -57,6 +70,18 @@ const COLLECTING: &str = "collecting";
 const LOCK: &str = "interpreter_lock";
 /// The condition variables and mutexes of the GIL; 3.6; static.
 const GIL_WAITS: [&str; 4] = ["gil_cond", "gil_mutex", "switch_cond", "switch_mutex"];
+/// What `gc.isenabled()` tells, the generations, their statistics; 2.7 (without the last) and 3.6; static.
+const GC: [&str; 3] = ["enabled", "generations", "generation_stats"];
+/// What tracemalloc is set to (3.8–3.11, exported; before, static), how much it has traced now and
+/// at most, the traces, those of other domains (3.9 and later); up to 3.11; static.
+const TRACEMALLOC: [&str; 6] = [
+    "_Py_tracemalloc_config",
+    "tracemalloc_config",
+    "tracemalloc_traced_memory",
+    "tracemalloc_peak_traced_memory",
+    "tracemalloc_traces",
+    "tracemalloc_domains",
+];
 
 /// What `_Py_DebugOffsets` begins with (3.13 and later).
 const COOKIE: &[u8; 8] = b"xdebugpy";
@@ -99,6 +124,7 @@ pub enum FindError {
 }
 
 /// The interpreter of a process, found and understood.
+#[derive(Clone)]
 pub struct Attached {
     /// Where its structures have what.
     pub layout: Layout,
@@ -116,7 +142,7 @@ pub struct Attached {
 }
 
 /// Addresses that everything else is reached from.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Found {
     /// The variable that points to the newest interpreter.
     interpreters: Address,
@@ -124,16 +150,20 @@ pub(crate) struct Found {
     pub runtime: Option<Address>,
     /// `_PyThreadState_Current`, where the version has it and its symbol was found.
     holder: Option<Address>,
-    /// What 2.7 and 3.6 have as static variables, if their symbols were found.
+    /// What some versions have as static variables, if their symbols were found.
     pub statics: Statics,
 }
 
-/// Static variables that tell what threads are doing.
-#[derive(Copy, Clone, Debug, Default)]
+/// Static variables that tell what threads and memory are doing.
+#[derive(Copy, Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Statics {
     pub collecting: Option<Address>,
     pub interpreter_lock: Option<Address>,
     pub gil_waits: [Option<Address>; 4],
+    /// See [`GC`].
+    pub gc: [Option<Address>; 3],
+    /// See [`TRACEMALLOC`].
+    pub tracemalloc: [Option<Address>; 6],
 }
 
 impl Statics {
@@ -143,6 +173,8 @@ impl Statics {
             collecting: self.collecting.map(&moved),
             interpreter_lock: self.interpreter_lock.map(&moved),
             gil_waits: self.gil_waits.map(|address| address.map(&moved)),
+            gc: self.gc.map(|address| address.map(&moved)),
+            tracemalloc: self.tracemalloc.map(|address| address.map(&moved)),
         }
     }
 
@@ -151,6 +183,8 @@ impl Statics {
             collecting: image.symbol(COLLECTING),
             interpreter_lock: image.symbol(LOCK),
             gil_waits: GIL_WAITS.map(|name| image.symbol(name)),
+            gc: GC.map(|name| image.symbol(name)),
+            tracemalloc: TRACEMALLOC.map(|name| image.symbol(name)),
         }
     }
 }
@@ -314,6 +348,14 @@ impl Attached {
         main.and_then(|main| notebook_cells(memory, &self.layout, main).ok()).unwrap_or_default()
     }
 
+    /// The lines of the source file `file`, if the main interpreter has them in its `linecache`, as IPython's has the
+    /// cells of a notebook, which are in no file.
+    pub fn cached_lines(&self, memory: &impl Memory, file: &str) -> Option<Vec<String>> {
+        let memory = &Limited::new(memory, MAX_NAMES);
+        let main = self.interpreters(memory).ok()?.into_iter().next()?;
+        cached_lines(memory, &self.layout, main, file).ok()?
+    }
+
     /// The kernel's ids of these threads, in that order, as rspy counts them.
     pub fn kernel_ids(
         &self,
@@ -385,7 +427,8 @@ fn named(memory: &impl Memory, candidate: &Candidate<'_>) -> Search {
         (Roots::Runtime, Some(runtime), _) => Some(Found {
             interpreters: layout.runtime?.interpreters_head.of(runtime),
             runtime: Some(runtime),
-            ..Found::default()
+            holder: None,
+            statics: Statics::of(image),
         }),
         (Roots::Statics, _, Some(interpreters)) => Some(Found {
             interpreters,
@@ -408,7 +451,8 @@ fn searched(memory: &impl Memory, candidate: &Candidate<'_>, maps: &[Mapping]) -
             Ok(head.map(|head| Found {
                 interpreters: head.of(runtime),
                 runtime: Some(runtime),
-                ..Found::default()
+                holder: None,
+                statics: Statics::of(image),
             }))
         });
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::LayoutError;
 use super::field::Field;
@@ -70,7 +70,7 @@ impl Variant {
 
 /// One version's offsets, with the variants for its patch release and ABI
 /// already laid over.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     rules: BTreeMap<String, toml::Value>,
     sections: BTreeMap<String, Section>,

@@ -87,6 +87,18 @@ impl<'t, M: Memory> ValueReader<'t, M> {
         self.pointers(at.offset(start), count, wanted)
     }
 
+    /// The pointers of the list at `at`, at most `wanted` of them.
+    pub(crate) fn list(&mut self, at: Address, wanted: usize) -> Result<Vec<Address>, ValueError> {
+        let unexpected = ValueError::Unexpected { at, expected: "list" };
+        if self.type_of(at)?.kind != Kind::List {
+            return Err(unexpected);
+        }
+        let ob_item = self.layout.table.number("list", "ob_item").ok_or(unexpected)?;
+        let start = self.memory.address(at.offset(ob_item))?;
+        let count = self.layout.object.ob_size.read(self.memory, at)?;
+        self.pointers(start, count, wanted)
+    }
+
     fn type_of(&mut self, at: Address) -> Result<Rc<TypeInfo>, ValueError> {
         let unexpected = ValueError::Unexpected { at, expected: "object" };
         if !at.is_plausible() || !at.0.is_multiple_of(8) {
