@@ -4,7 +4,9 @@ use std::fmt;
 
 /// An address in the target's memory, in bytes. It is a number to us: nothing
 /// in rspy ever dereferences one, it can only be handed to [`Memory`](crate::Memory).
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Address(pub u64);
 
 impl Address {

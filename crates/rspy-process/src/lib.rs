@@ -9,6 +9,7 @@
 //! another system is another set of these modules behind the same names.
 
 mod address;
+pub mod child;
 pub mod children;
 pub mod elf;
 mod error;
@@ -17,7 +18,9 @@ mod limited;
 mod live;
 pub mod maps;
 mod memory;
+pub mod pagemap;
 mod process;
+mod shares;
 mod statm;
 pub mod stop;
 mod sys;
@@ -31,4 +34,5 @@ pub use limited::Limited;
 pub use live::{LiveMemory, Usage};
 pub use memory::{Batch, Memory, ReadError, word};
 pub use process::Process;
+pub use shares::{Shares, SharesFiles};
 pub use statm::Statm;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::Address;
 
 /// One line of `/proc/PID/maps`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Mapping {
     /// First byte.
     pub start: Address,

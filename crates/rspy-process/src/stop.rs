@@ -321,6 +321,23 @@ impl Stop<'_> {
         self.tracer.asked.iter().all(|asked| asked.outcome.is_ok())
     }
 
+    /// Whether the thread `tid`, which stands still, was in a system call when it was asked to stop; `None` if that is
+    /// not known.
+    #[cfg(target_arch = "x86_64")]
+    pub fn was_in_kernel(&self, tid: u32) -> Option<bool> {
+        self.outcome(tid).ok()?;
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(tid).ok()?);
+        // The number of the system call that it entered the kernel by; none, -1, after an interrupt.
+        let registers = nix::sys::ptrace::getregs(pid).ok()?;
+        Some(registers.orig_rax.cast_signed() >= 0)
+    }
+
+    /// Whether the thread `tid` was in a system call: on this machine that is not known.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn was_in_kernel(&self, _tid: u32) -> Option<bool> {
+        None
+    }
+
     /// When all of them stood still, or waiting for them ended.
     pub fn stopped_at(&self) -> Instant {
         self.stopped_at

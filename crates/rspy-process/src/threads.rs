@@ -268,7 +268,10 @@ mod tests {
         }
         drop(held);
         thread.join().unwrap();
-        assert!(waits.futex().is_err());
+        // Who joins is woken a little before the kernel forgets the thread.
+        while waits.futex().is_ok() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

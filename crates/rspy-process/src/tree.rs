@@ -15,16 +15,15 @@ use crate::process::stat;
 /// More than anybody samples.
 const MOST: usize = 4096;
 
-/// How many are checked in a look: this part of them, and no fewer than that.
-const CHECKED_PART: usize = 16;
-const CHECKED_LEAST: usize = 4;
+/// In how many looks each process is checked once: whether it has ended, and what its other threads have started.
+pub const ROUND: usize = 16;
 
 /// The processes below one, and that one, as far as they were seen.
 pub struct Tree {
     members: Vec<Member>,
     known: HashSet<u32>,
-    /// Which is to be checked next.
-    next: usize,
+    /// Which look of a round is next.
+    turn: usize,
 }
 
 /// A process of the tree. One whose parent has ended stays in it.
@@ -50,7 +49,7 @@ impl Tree {
     pub fn new(root: u32) -> Result<Tree, ProcessError> {
         let stat = stat(root)?;
         let root = Member::new(root, u32::try_from(stat.ppid).unwrap_or(0), &stat);
-        Ok(Tree { known: HashSet::from([root.pid]), members: vec![root], next: 0 })
+        Ok(Tree { known: HashSet::from([root.pid]), members: vec![root], turn: 0 })
     }
 
     /// The processes: a parent before its children.
@@ -90,15 +89,11 @@ impl Tree {
         });
     }
 
-    /// Checks some, those that follow the ones that were checked last.
+    /// Checks those whose turn it is.
     fn check_some(&mut self) {
-        let count = (self.members.len() / CHECKED_PART).max(CHECKED_LEAST);
-        if self.next >= self.members.len() {
-            self.next = 0;
-        }
-        let range = self.next..self.next + count;
-        self.next = range.end;
-        self.retain(|index, member| !range.contains(&index) || member.check());
+        let turn = self.turn;
+        self.turn = (turn + 1) % ROUND;
+        self.retain(|index, member| index % ROUND != turn || member.check());
     }
 
     fn retain(&mut self, keep: impl Fn(usize, &mut Member) -> bool) {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use rspy_process::tree::{Member, Tree};
+use rspy_process::tree::{Member, ROUND, Tree};
 
 /// A shell that does what it is told, a line at a time.
 struct Shell {
@@ -63,6 +63,11 @@ fn who_ends_leaves_and_who_stays_is_there_once() {
     assert_eq!(tree.members().len(), 8);
 }
 
+/// So many looks check every process.
+fn look_at_all(tree: &mut Tree) {
+    (0..ROUND).for_each(|_| tree.look());
+}
+
 #[test]
 fn an_id_that_is_used_again_is_another_process() {
     let mut shell = Shell::start();
@@ -80,9 +85,8 @@ fn an_id_that_is_used_again_is_another_process() {
         let mut now = Tree::new(pid).unwrap();
         now.look();
         if pid == first && now.members()[0].start_time != start_time {
-            // Its parent lists it again: only its start time tells. So many looks check all.
-            tree.look();
-            tree.look();
+            // Its parent lists it again: only its start time tells.
+            look_at_all(&mut tree);
             assert!(
                 matches!(with_pid(&tree, pid)[..], [one] if one.start_time == now.members()[0].start_time)
             );
@@ -103,10 +107,10 @@ fn a_zombie_does_not_live() {
         rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
     )
     .unwrap();
-    tree.look();
+    look_at_all(&mut tree);
     assert!(!tree.lives() && tree.members().len() == 1);
     child.wait().unwrap();
-    tree.look();
+    look_at_all(&mut tree);
     assert!(!tree.lives() && tree.members().is_empty());
     assert!(Tree::new(shell.child.id()).unwrap().lives());
     assert!(Tree::new(u32::MAX).is_err());

@@ -2,3 +2,4 @@
 //! covers, each behind a safe function.
 
 pub(crate) mod ptrace;
+pub(crate) mod wait;
