@@ -33,6 +33,8 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
+pub mod analysis;
 mod callgraph;
 mod caption;
 mod comparison;
@@ -42,6 +44,7 @@ mod fold;
 pub mod foreign;
 pub mod format;
 mod frame;
+mod growth;
 mod handle;
 mod label;
 mod memory;
@@ -59,11 +62,13 @@ mod thread;
 mod timeline;
 mod tree;
 
+pub use account::{Account, Collections};
 pub use comparison::{Change, Comparison, SIGNIFICANT, compare};
 pub use fold::{Folded, Totals, fold};
 pub use foreign::{FOREIGN, Foreign, ForeignError};
 pub use format::{FORMATS, Format, FormatError};
 pub use frame::{Columns, Frame, FrameId, FrameKind, Frames, LostReason};
+pub use growth::Growth;
 pub use memory::MemoryUse;
 pub use metadata::{Metadata, Overhead};
 pub use options::{By, Options, View};

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::account::Account;
 use crate::format::Format;
 use crate::frame::{Frames, LostReason};
+use crate::growth::Growth;
 use crate::memory::MemoryUse;
 use crate::metadata::Metadata;
 use crate::process::{ProcessId, Processes};
@@ -31,6 +33,10 @@ pub struct Profile {
     samples: Samples,
     /// The memory of processes, each time that it had changed, in the order of time; empty if it was not recorded.
     pub memory: Vec<MemoryUse>,
+    /// What is known of it beside, now and then, in the order of time.
+    pub accounts: Vec<Account>,
+    /// Who made it change, in the order of time; empty before [`charge_memory`](Profile::charge_memory).
+    pub growth: Vec<Growth>,
     /// The samples that could not be taken.
     pub lost: Lost,
     /// Ticks of the sampler that passed without anybody being looked at.
@@ -61,10 +67,16 @@ impl Profile {
         let mut samples = std::mem::take(&mut self.samples);
         samples.retain(|run| is_wanted(self, run));
         self.samples = samples;
+        let mut growth = std::mem::take(&mut self.growth);
+        growth.retain(|growth| is_wanted(self, &growth.as_run()));
+        self.growth = growth;
     }
 
     /// Gives every sample the stack that `change` makes of the one it has.
-    pub fn change_stacks(&mut self, change: impl FnMut(StackId) -> StackId) {
+    pub fn change_stacks(&mut self, mut change: impl FnMut(StackId) -> StackId) {
+        for growth in &mut self.growth {
+            growth.stack = change(growth.stack);
+        }
         self.samples.change_stacks(change);
     }
 

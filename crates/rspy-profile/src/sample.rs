@@ -43,6 +43,8 @@ pub struct ThreadState {
     pub owns_gil: Option<bool>,
     /// Whether it waited for that lock; `None` as in `owns_gil`.
     pub waits_for_gil: Option<bool>,
+    /// Whether it was in the kernel; `None` if that was not looked at. Recordings do not keep it.
+    pub in_kernel: Option<bool>,
     /// Whether it collected garbage; `None` if that was not looked at or is not known.
     pub collects: Option<bool>,
 }

@@ -55,6 +55,7 @@ fn what_is_recorded_is_read_in_every_part() {
             activity: [Activity::Unknown, Activity::Idle, Activity::Active][number % 3],
             owns_gil: known[number / 3 % 3],
             waits_for_gil: known[number / 9 % 3],
+            in_kernel: None,
             collects: known[number / 27],
         };
         recorder.taken.push(Sample { at: number as u64, thread, stack, weight: 3, state });

@@ -14,6 +14,7 @@
 
 mod changes;
 mod empty;
+mod growth;
 mod palette;
 mod time;
 
@@ -88,6 +89,33 @@ impl Format for Flamegraph {
         picture.palette_map = Some(&mut palette);
         picture_of(picture, options.view, &lines, &palette::legend(), writer)
     }
+}
+
+/// A flame graph of something else than samples: `stacks` from the outside in, each with how much of `unit` is its own.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn flamegraph_of<'s>(
+    title: String,
+    subtitle: String,
+    unit: &str,
+    stacks: impl IntoIterator<Item = (&'s [String], u64)>,
+    writer: &mut dyn io::Write,
+) -> Result<(), FormatError> {
+    // What folded stacks are separated by may be in a name.
+    let clean = |name: &String| name.replace([';', '\n', '\r'], " ");
+    let line = |(stack, own): (&[String], u64)| {
+        format!("{} {own}\n", stack.iter().map(clean).collect::<Vec<_>>().join(";"))
+    };
+    let mut lines: Vec<String> = stacks.into_iter().map(line).collect();
+    lines.sort_unstable();
+    let mut picture = flamegraph::Options::default();
+    picture.title = title;
+    picture.subtitle = Some(subtitle);
+    picture.count_name = unit.to_owned();
+    picture.hash = true;
+    picture_of(picture, View::Icicle, &lines.concat(), &[], writer)
 }
 
 /// All stacks as folded text, and the colours of what is in them.

@@ -21,7 +21,7 @@ use std::io;
 
 pub use callgrind::Callgrind;
 pub use chrometrace::Chrometrace;
-pub use flamegraph::Flamegraph;
+pub use flamegraph::{Flamegraph, flamegraph_of};
 pub use gecko::Gecko;
 pub use jsonl::Jsonl;
 pub use otlp::Otlp;

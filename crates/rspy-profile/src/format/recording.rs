@@ -49,6 +49,9 @@ impl Format for Recording {
         for row in &profile.memory {
             recording.add_memory(*row, profile)?;
         }
+        for account in &profile.accounts {
+            recording.add_account(account.clone());
+        }
         recording.finish(profile)?.flush()?;
         Ok(())
     }

@@ -18,6 +18,7 @@
 //!
 //! A reader refuses a file of another major version, and passes over sections that it does not know.
 
+mod accounts;
 mod block;
 mod error;
 mod memory;

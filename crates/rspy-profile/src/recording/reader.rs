@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 
 use super::block::{Next, Unpacker};
 use super::error::{Malformed, RecordingError};
-use super::memory;
 use super::samples::{self, Encoded};
 use super::section::{self, Tag};
 use super::sums::Sums;
 use super::tables::Read as Tables;
 use super::varint::Bytes;
 use super::{HEADER, MAGIC, VERSION};
+use super::{accounts, memory};
 use crate::metadata::Metadata;
 use crate::profile::Profile;
 use crate::sample::Sample;
@@ -144,7 +144,7 @@ impl<R: Read> Reader<R> {
         let mut last = Vec::new();
         let mut ending = Ending::Unfinished;
         let missed = profile.missed;
-        let mut memory = Vec::new();
+        let (mut memory, mut accounts) = (Vec::new(), Vec::new());
         let ending = loop {
             let length = match self.ahead.take() {
                 Some(length) => length,
@@ -175,6 +175,9 @@ impl<R: Read> Reader<R> {
                     Some(Tag::Memory) => {
                         memory::read(body, &tables.processes, shift, &mut memory).map_err(malformed)?;
                     }
+                    Some(Tag::Accounts) => {
+                        accounts::read(body, &tables.processes, shift, &mut accounts).map_err(malformed)?;
+                    }
                     Some(Tag::Progress) => {
                         let until = body.number().map_err(malformed)?;
                         self.metadata.duration = std::time::Duration::from_nanos(until);
@@ -188,6 +191,9 @@ impl<R: Read> Reader<R> {
         };
         memory::clip(&mut memory, times);
         profile.memory.append(&mut memory);
+        accounts.retain(|row| times.contains(&row.at));
+        profile.accounts.append(&mut accounts);
+        profile.accounts.sort_by_key(|row| row.at);
         // Of several recordings each has its own.
         profile.memory.sort_by_key(|row| row.at);
         Ok(ending)

@@ -117,6 +117,7 @@ pub(super) fn state(byte: u8) -> ThreadState {
         },
         owns_gil: known(2),
         waits_for_gil: known(4),
+        in_kernel: None,
         collects: known(6),
     }
 }

@@ -34,10 +34,12 @@ pub(super) enum Tag {
     Sampled = 12,
     /// The memory of processes over time.
     Memory = 13,
+    /// What is known of their memory now and then.
+    Accounts = 14,
 }
 
 impl Tag {
-    const ALL: [Tag; 13] = [
+    const ALL: [Tag; 14] = [
         Tag::Metadata,
         Tag::Strings,
         Tag::Frames,
@@ -51,6 +53,7 @@ impl Tag {
         Tag::Progress,
         Tag::Sampled,
         Tag::Memory,
+        Tag::Accounts,
     ];
 
     fn of(byte: u8) -> Option<Tag> {

@@ -56,11 +56,11 @@ fn kind(number: u8) -> Result<FrameKind, Malformed> {
 }
 
 /// `None` as 0.
-fn push_optional(into: &mut Vec<u8>, value: Option<impl Into<u64>>) {
+pub(super) fn push_optional(into: &mut Vec<u8>, value: Option<impl Into<u64>>) {
     push(into, value.map_or(0, |value| value.into().saturating_add(1)));
 }
 
-fn optional(bytes: &mut Bytes) -> Result<Option<u64>, Malformed> {
+pub(super) fn optional(bytes: &mut Bytes) -> Result<Option<u64>, Malformed> {
     Ok(bytes.number()?.checked_sub(1))
 }
 
@@ -342,7 +342,7 @@ impl Read {
                     let id = get(&self.threads, body.number()?)?;
                     profile.threads[id] = self.thread(&mut body)?;
                 }
-                Tag::Metadata | Tag::Samples | Tag::Memory | Tag::Progress => return Ok(()),
+                Tag::Metadata | Tag::Samples | Tag::Memory | Tag::Accounts | Tag::Progress => return Ok(()),
             }
         }
         Ok(())

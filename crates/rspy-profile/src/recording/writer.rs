@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::accounts;
 use super::block::Packer;
 use super::memory::Pending;
 use super::section::{Tag, push as push_section};
 use super::tables::Written;
 use super::varint::push;
 use super::{MAGIC, VERSION, samples};
+use crate::account::Account;
 use crate::memory::MemoryUse;
 use crate::profile::Profile;
 use crate::sample::Sample;
@@ -25,6 +27,7 @@ pub struct Writer<W> {
     written: Written,
     pending: Vec<Sample>,
     memory: Pending,
+    accounts: Vec<Account>,
     until: u64,
     /// Ticks that were missed before this file.
     missed_before: u64,
@@ -48,6 +51,7 @@ impl<W: Write> Writer<W> {
             written: Written::new(),
             pending: Vec::new(),
             memory: Pending::default(),
+            accounts: Vec::new(),
             until: 0,
             missed_before: 0,
             bytes: header.len() as u64,
@@ -96,6 +100,12 @@ impl<W: Write> Writer<W> {
         if self.memory.len() >= FULL { self.flush(profile, 0) } else { Ok(()) }
     }
 
+    /// Adds what is known of the memory of a process.
+    pub fn add_account(&mut self, row: Account) {
+        self.until = self.until.max(row.at);
+        self.accounts.push(row);
+    }
+
     /// Writes all that was added as a block. The recording goes on until `until`, in nanoseconds since its start.
     ///
     /// # Errors
@@ -113,6 +123,10 @@ impl<W: Write> Writer<W> {
         body.clear();
         self.memory.take(&mut body);
         push_section(&mut sections, Tag::Memory, &body);
+        body.clear();
+        accounts::write(&self.accounts, &mut body);
+        push_section(&mut sections, Tag::Accounts, &body);
+        self.accounts.clear();
         self.written.push_lost(profile, &mut sections);
         body.clear();
         push(&mut body, self.until);

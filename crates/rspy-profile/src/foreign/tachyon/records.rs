@@ -139,7 +139,7 @@ fn add(builder: &mut Builder, last: &Last, delta: u64, status: u8) -> Result<(),
     };
     let has = |bit| Some(status & bit != 0);
     let (owns_gil, waits_for_gil) = (has(status::HAS_GIL), has(status::GIL_REQUESTED));
-    let state = ThreadState { activity, owns_gil, waits_for_gil, collects: None };
+    let state = ThreadState { activity, owns_gil, waits_for_gil, in_kernel: None, collects: None };
     let stack = last.stack.last().copied().unwrap_or(StackId::EMPTY);
     Ok(builder.sample(last.thread, stack, 1, state, When::Later(delta.saturating_mul(1000)))?)
 }

@@ -1,0 +1,419 @@
+//! The memory of processes over time: what `mprof` shows, and what processes share.
+//!
+//! Resident memory counts a page in each process that has it. The kernel's proportional share (PSS) does not, but is known
+//! now and then only; in between it is taken to have changed by what was resident. So the sum over processes is an
+//! estimate, which is exact each time that the shares were looked at.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Basis;
+use crate::account::Account;
+use crate::label;
+use crate::memory::MemoryUse;
+use crate::options::Options;
+use crate::process::ProcessId;
+use crate::profile::Profile;
+use crate::sample::Activity;
+use crate::samples::Run;
+use crate::stack::StackId;
+
+/// The memory of the processes of a profile. Sizes are in bytes, times in seconds since the start.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Memory {
+    /// What this is based on.
+    #[serde(flatten)]
+    pub basis: Basis,
+    /// The processes, in the order in which they were met.
+    pub processes: Vec<ProcessMemory>,
+    /// The moment at which all of them had the most together; `None` if memory was not recorded.
+    pub peak: Option<Peak>,
+    /// By how much all of them grew and shrank, as far as it is not known in which code.
+    pub unattributed: [f64; 2],
+}
+
+/// The memory of a process.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessMemory {
+    /// Its id.
+    pub pid: u32,
+    /// The process that it is below; `None` if that was not recorded.
+    pub parent: Option<u32>,
+    /// Its command line.
+    pub command: String,
+    /// How it was started by its parent, as `multiprocessing` calls it: `fork`, `spawn`, `forkserver`; `None` if in
+    /// another way.
+    pub start_method: Option<&'static str>,
+    /// When it was first seen.
+    pub from: f64,
+    /// When it was last seen.
+    pub until: f64,
+    /// What was resident first.
+    pub first: u64,
+    /// What was resident last.
+    pub last: u64,
+    /// What was resident at most.
+    pub peak: u64,
+    /// When.
+    pub peak_at: f64,
+    /// What the kernel knew of how it shared its memory, the first and the last time that it was asked.
+    pub shares: Option<[Shares; 2]>,
+    /// What its garbage collectors did meanwhile; `None` if that is not known.
+    pub collector: Option<Collector>,
+}
+
+/// What garbage collectors did while a process was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Collector {
+    /// The youngest generation first.
+    pub generations: Vec<Generation>,
+    /// How long that took, in seconds, as the interpreter has measured it (3.15 and later).
+    pub duration: Option<f64>,
+    /// How long that took, in seconds, by the samples that were taken meanwhile.
+    pub sampled: Option<f64>,
+    /// The collections so far each time that it was looked: the time, and those of each generation.
+    pub over_time: Vec<(f64, Vec<u64>)>,
+}
+
+/// What was done in a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Generation {
+    /// What has to be exceeded before it is collected; 0 is never.
+    pub threshold: u64,
+    /// How often it was collected.
+    pub collections: u64,
+    /// How many objects were freed.
+    pub collected: u64,
+    /// How many were found that could not be freed.
+    pub uncollectable: u64,
+}
+
+/// How a process shared its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Shares {
+    /// When.
+    pub at: f64,
+    /// Its share of what is resident (PSS).
+    pub proportional: u64,
+    /// What no other process has (USS).
+    pub private: u64,
+    /// What was written to and other processes have too: after a fork, what neither side has changed since.
+    pub shared_dirty: u64,
+    /// What is in swap space.
+    pub swapped: u64,
+    /// What is mapped for small objects.
+    pub arenas: Option<u64>,
+    /// The page faults so far that needed no disk.
+    pub minor_faults: u64,
+    /// Those that did.
+    pub major_faults: u64,
+}
+
+/// The moment of the most memory.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Peak {
+    /// When.
+    pub at: f64,
+    /// How much all processes had together, no page counted twice.
+    pub bytes: u64,
+    /// The process whose memory made it the most.
+    pub pid: u32,
+    /// What that executed, the outermost frame first.
+    pub stack: Vec<String>,
+}
+
+/// What processes had together at one time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Moment {
+    /// When.
+    pub at: f64,
+    /// Of each process of [`Memory::processes`], in that order.
+    pub bytes: Vec<u64>,
+}
+
+impl Moment {
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+}
+
+impl Memory {
+    /// That of `profile`.
+    pub fn new(profile: &Profile, options: &Options) -> Memory {
+        let story = Story::new(profile);
+        let mut peak: Option<(u64, u64, ProcessId)> = None;
+        story.tell(|at, now, process| {
+            let total = now.iter().sum();
+            if peak.is_none_or(|(_, most, _)| total > most) {
+                peak = Some((at, total, process));
+            }
+        });
+        let processes = profile.processes.iter().map(|(id, _)| story.process(id)).collect();
+        let mut unattributed = [0.0; 2];
+        for growth in profile.growth.iter().filter(|growth| growth.stack == StackId::EMPTY) {
+            unattributed[usize::from(growth.bytes < 0.0)] += growth.bytes.abs();
+        }
+        Memory {
+            basis: Basis::new(profile, options),
+            processes,
+            peak: peak.map(|(at, bytes, process)| Peak {
+                at: seconds(at),
+                bytes,
+                pid: profile.processes[process].pid,
+                stack: stack_at(profile, options, process, at),
+            }),
+            unattributed,
+        }
+    }
+}
+
+/// What processes had, over time, in `count` parts of the duration: of each the moment at which it was the most.
+pub fn moments(profile: &Profile, count: usize) -> Vec<Moment> {
+    let story = Story::new(profile);
+    let length = story.end.max(1);
+    let part = |at: u64| (u128::from(at) * count as u128 / u128::from(length)) as usize;
+    let start = |part: usize| (part as u128 * u128::from(length) / count.max(1) as u128) as u64;
+    let mut moments: Vec<Option<Moment>> = vec![None; count];
+    // What was there goes on until something changes.
+    let go_on = |moments: &mut [Option<Moment>], from: usize, until: usize, bytes: &[u64]| {
+        for (index, moment) in moments.iter_mut().enumerate().take(until).skip(from) {
+            *moment = Some(Moment { at: seconds(start(index)), bytes: bytes.to_vec() });
+        }
+    };
+    let mut last: Option<(usize, Vec<u64>)> = None;
+    story.tell(|at, now, _| {
+        let index = part(at).min(count.saturating_sub(1));
+        if let Some((before, bytes)) = &last {
+            go_on(&mut moments, before + 1, index + 1, bytes);
+        }
+        let Some(moment) = moments.get_mut(index) else { return };
+        if moment.as_ref().is_none_or(|moment| now.iter().sum::<u64>() >= moment.total()) {
+            *moment = Some(Moment { at: seconds(at), bytes: now.to_vec() });
+        }
+        last = Some((index, now.to_vec()));
+    });
+    if let Some((before, bytes)) = &last {
+        go_on(&mut moments, before + 1, count, bytes);
+    }
+    moments.into_iter().flatten().collect()
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+/// What was resident of each process, over time.
+pub(super) struct Residents {
+    rows: BTreeMap<ProcessId, Vec<MemoryUse>>,
+}
+
+impl Residents {
+    pub(super) fn new(profile: &Profile) -> Self {
+        let mut rows: BTreeMap<ProcessId, Vec<MemoryUse>> = BTreeMap::new();
+        for row in &profile.memory {
+            rows.entry(row.process).or_default().push(*row);
+        }
+        Residents { rows }
+    }
+
+    fn of(&self, process: ProcessId) -> &[MemoryUse] {
+        self.rows.get(&process).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What was resident at a time; before the first one is known, the first one.
+    fn at(&self, process: ProcessId, at: u64) -> u64 {
+        self.most(process, at, at)
+    }
+
+    /// What was resident at most, from one time to another one.
+    pub(super) fn most(&self, process: ProcessId, from: u64, until: u64) -> u64 {
+        let rows = self.of(process);
+        let first = rows.partition_point(|row| row.at <= from).saturating_sub(1);
+        let rows = rows.get(first..).unwrap_or_default();
+        let meanwhile = rows.iter().enumerate().take_while(|(index, row)| *index == 0 || row.at <= until);
+        meanwhile.map(|(_, row)| row.resident).max().unwrap_or(0)
+    }
+}
+
+/// When a process was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Life {
+    from: u64,
+    until: u64,
+}
+
+/// What is known of all processes, by process.
+struct Story<'profile> {
+    profile: &'profile Profile,
+    residents: Residents,
+    accounts: BTreeMap<ProcessId, Vec<&'profile Account>>,
+    lives: BTreeMap<ProcessId, Life>,
+    /// When all was over.
+    end: u64,
+}
+
+impl<'profile> Story<'profile> {
+    fn new(profile: &'profile Profile) -> Self {
+        let mut lives: BTreeMap<ProcessId, Life> = BTreeMap::new();
+        let mut see = |process: ProcessId, from: u64, until: u64| {
+            let life = lives.entry(process).or_insert(Life { from, until });
+            *life = Life { from: life.from.min(from), until: life.until.max(until) };
+        };
+        for run in profile.samples() {
+            see(profile.threads[run.sample.thread].process, run.sample.at, run.until);
+        }
+        for row in &profile.memory {
+            see(row.process, row.at, row.at);
+        }
+        let mut accounts: BTreeMap<ProcessId, Vec<&Account>> = BTreeMap::new();
+        // The last ones are made after the last samples, one process after the other.
+        for account in &profile.accounts {
+            accounts.entry(account.process).or_default().push(account);
+        }
+        let end = lives.values().map(|life| life.until).max().unwrap_or(0);
+        // One that was there shortly before the end has not ended before.
+        let pause = profile.metadata.longest_pause().saturating_mul(2);
+        for life in lives.values_mut() {
+            if end - life.until <= pause {
+                life.until = end;
+            }
+        }
+        Story { profile, residents: Residents::new(profile), accounts, lives, end }
+    }
+
+    /// Calls `visit` whenever the memory of a process changes or it ends, with the time, what each has, and whose it is.
+    fn tell(&self, mut visit: impl FnMut(u64, &[u64], ProcessId)) {
+        let mut now = vec![0; self.profile.processes.len()];
+        // Ends come after what happens at the same time.
+        let changes = self
+            .residents
+            .rows
+            .values()
+            .flatten()
+            .map(|row| (row.at, false, row.process, Some(row.resident)));
+        let ends = self.lives.iter().filter(|(_, life)| life.until < self.end);
+        let ends = ends.map(|(process, life)| (life.until, true, *process, None));
+        let mut events: Vec<_> = changes.chain(ends).collect();
+        events.sort_by_key(|(at, is_end, process, _)| (*at, *is_end, *process));
+        for (at, _, process, resident) in events {
+            now[process.index()] = resident.map_or(0, |resident| self.share(process, at, resident));
+            visit(at, &now, process);
+        }
+    }
+
+    /// The part of what is `resident` that is not counted in another process.
+    fn share(&self, process: ProcessId, at: u64, resident: u64) -> u64 {
+        if self.profile.processes.len() == 1 {
+            // Only what it shares with processes that nobody asked for is counted elsewhere.
+            return resident;
+        }
+        let accounts = self.accounts.get(&process).map(Vec::as_slice).unwrap_or_default();
+        let next = accounts.partition_point(|account| account.at <= at);
+        // The one before; of what comes before all of them the first one.
+        let Some(account) = accounts.get(next.saturating_sub(1)) else { return resident };
+        let elsewhere = self.residents.at(process, account.at).saturating_sub(account.proportional);
+        resident.saturating_sub(elsewhere)
+    }
+
+    fn process(&self, id: ProcessId) -> ProcessMemory {
+        let profile = self.profile;
+        let process = &profile.processes[id];
+        let rows = self.residents.of(id);
+        let accounts = self.accounts.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let life = self.lives.get(&id).copied().unwrap_or(Life { from: 0, until: 0 });
+        let peak = rows.iter().max_by_key(|row| (row.resident, std::cmp::Reverse(row.at)));
+        let command = label::printable(&profile.strings[process.command_line]);
+        let parent = process.parent.map(|parent| &profile.processes[parent]);
+        let start_method =
+            parent.and_then(|parent| start_method(&command, &profile.strings[parent.command_line]));
+        ProcessMemory {
+            pid: process.pid,
+            parent: parent.map(|parent| parent.pid),
+            start_method,
+            command,
+            from: seconds(life.from),
+            until: seconds(life.until),
+            first: rows.first().map_or(0, |row| row.resident),
+            last: rows.last().map_or(0, |row| row.resident),
+            peak: peak.map_or(0, |row| row.resident),
+            peak_at: peak.map_or(0.0, |row| seconds(row.at)),
+            shares: accounts.first().zip(accounts.last()).map(|(first, last)| [shares(first), shares(last)]),
+            collector: collector(profile, id, accounts),
+        }
+    }
+}
+
+/// What happened from the first to the last time that it was looked.
+fn collector(profile: &Profile, id: ProcessId, accounts: &[&Account]) -> Option<Collector> {
+    let known: Vec<&&Account> = accounts.iter().filter(|account| !account.collections.is_empty()).collect();
+    let (first, last) = known.first().zip(known.last())?;
+    let generations = first.collections.iter().zip(&last.collections).map(|(first, last)| Generation {
+        threshold: last.threshold,
+        collections: last.collections.saturating_sub(first.collections),
+        collected: last.collected.saturating_sub(first.collected),
+        uncollectable: last.uncollectable.saturating_sub(first.uncollectable),
+    });
+    let of_process = |run: &&Run| profile.threads[run.sample.thread].process == id;
+    let runs = || profile.samples().iter().filter(of_process);
+    let is_known = runs().any(|run| run.sample.state.collects.is_some());
+    let ticks = runs().filter(|run| run.sample.state.collects == Some(true)).map(Run::weight).sum();
+    let counts = |account: &Account| account.collections.iter().map(|of| of.collections).collect();
+    Some(Collector {
+        generations: generations.collect(),
+        duration: first
+            .collecting
+            .zip(last.collecting)
+            .map(|(first, last)| seconds(last.saturating_sub(first))),
+        sampled: profile.metadata.seconds(ticks).filter(|_| is_known),
+        over_time: known.iter().map(|account| (seconds(account.at), counts(account))).collect(),
+    })
+}
+
+fn shares(account: &Account) -> Shares {
+    let Account { at, proportional, private, shared_dirty, swapped, arenas, faults, .. } = *account;
+    let [minor_faults, major_faults] = faults;
+    Shares {
+        at: seconds(at),
+        proportional,
+        private,
+        shared_dirty,
+        swapped,
+        arenas,
+        minor_faults,
+        major_faults,
+    }
+}
+
+/// How `multiprocessing` started a process: what it then executes is `multiprocessing.spawn` or
+/// `multiprocessing.forkserver`; a fork goes on with the command line of its parent (`Lib/multiprocessing/spawn.py`,
+/// `forkserver.py`, `popen_fork.py`).
+fn start_method(command: &str, parent: &str) -> Option<&'static str> {
+    match () {
+        () if command.contains("multiprocessing.spawn") => Some("spawn"),
+        () if command.contains("multiprocessing.forkserver") && command == parent => Some("forkserver"),
+        () if command == parent => Some("fork"),
+        () => None,
+    }
+}
+
+/// What a process executed at a time: the thread that holds the GIL, else one that runs, else any.
+fn stack_at(profile: &Profile, options: &Options, process: ProcessId, at: u64) -> Vec<String> {
+    let is_near = |run: &&Run| {
+        let pause = profile.metadata.longest_pause();
+        profile.threads[run.sample.thread].process == process
+            && run.sample.at <= at.saturating_add(pause)
+            && at <= run.until.saturating_add(pause)
+    };
+    let best = profile.samples().iter().filter(is_near).min_by_key(|run| {
+        let state = run.sample.state;
+        let distance = run.sample.at.saturating_sub(at).max(at.saturating_sub(run.until));
+        (state.owns_gil != Some(true), state.activity == Activity::Idle, distance)
+    });
+    let mut frames = Vec::new();
+    if let Some(run) = best {
+        profile.stacks.root_first(run.sample.stack, &mut frames);
+    }
+    frames.into_iter().map(|frame| label::frame(profile, &profile.frames[frame], options)).collect()
+}
