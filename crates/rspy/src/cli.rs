@@ -8,21 +8,27 @@
 // These comments are the help: `[cut]` is no link there.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod analysis;
 mod choice;
+mod heap;
 mod report;
+mod time;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use rspy_profile::format::{Flamegraph, Recording};
 use rspy_profile::{FORMATS, Format};
 
-pub use self::choice::{DumpModes, Mode, Modes, StackChoice, ThreadChoice};
+pub use self::analysis::{FunctionArguments, Lines, Memory, MemoryFormat, Samples, Sites, SortKey, Stats};
+pub use self::choice::{DumpModes, Filters, Mode, Modes, StackChoice, ThreadChoice};
+pub use self::heap::{Heap, HeapCommand, HeapCopy, HeapDiff, HeapKey, HeapSave};
 pub use self::report::{Grouping, Report, View};
+pub use self::time::Time;
 use crate::clock::Rate;
 use crate::sink::{Limits, Rotate};
 use crate::target::Pausing;
@@ -48,7 +54,8 @@ pub enum Command {
     #[command(after_help = RECORD_NOTES, group = whom(), override_usage = RECORD_USAGE, aliases = ["r", "re"])]
     Record(Record),
     /// Shows the functions that use the most time, live
-    #[command(after_help = TOP_NOTES, group = whom(), override_usage = TOP_USAGE)]
+    // As in py-spy, where nothing else begins so.
+    #[command(after_help = TOP_NOTES, group = whom(), override_usage = TOP_USAGE, alias = "t")]
     Top(Top),
     /// Dumps the stack of every thread, now
     #[command(after_help = DUMP_NOTES)]
@@ -56,6 +63,21 @@ pub enum Command {
     /// Turns recordings into a table, a flame graph or any other format
     #[command(after_help = REPORT_NOTES)]
     Report(Report),
+    /// Shows the source of what takes the most time, line by line
+    #[command(after_help = LINES_NOTES, mut_arg("mode", wall), group = analysis::what(), override_usage = LINES_USAGE)]
+    Lines(Lines),
+    /// Shows how much memory a program and all that it starts have over time, and the lines that made it grow
+    #[command(after_help = MEMORY_NOTES, mut_arg("mode", wall), mut_arg("rate", |rate| rate.default_value("500")), group = analysis::what(), override_usage = MEMORY_USAGE)]
+    Memory(Memory),
+    /// Shows what fills the memory of a process: objects by type, who holds them, what has leaked
+    #[command(after_help = HEAP_NOTES)]
+    Heap(Heap),
+    /// Shows the functions that take the most time, and their callers, as pstats does
+    #[command(after_help = STATS_NOTES, mut_arg("mode", wall), group = analysis::what(), override_usage = STATS_USAGE)]
+    Stats(Stats),
+    /// Times a command, Python or not: real, user and system time, memory, and where the time went
+    #[command(after_help = TIME_NOTES, override_usage = TIME_USAGE)]
+    Time(Time),
     /// Writes a script that completes rspy's command line in a shell
     #[command(hide = true, after_help = COMPLETIONS_NOTES)]
     Completions(Completions),
@@ -152,11 +174,112 @@ Exit codes:
   1  failed; what went wrong and what to do is on stderr
   2  the command line is wrong";
 
+const LINES_USAGE: &str = "rspy lines [OPTIONS] <FILE>...
+       rspy lines [OPTIONS] --pid <PID>
+       rspy lines [OPTIONS] -- <COMMAND>...";
+
+const LINES_NOTES: &str = "\
+Examples:
+  rspy lines -d 10 --pid 12345
+  rspy lines app.rspy
+  rspy lines app.rspy --function 'Session.*'
+  rspy lines app.rspy --mode cpu --json
+  rspy lines -- python program.py --its-options
+
+The time of a line includes that of what it calls. That a line has none does not say that it was not executed.
+
+Exit codes:
+  0  the lines are written
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong
+  N  the COMMAND ended by itself with exit code N, or by a signal: then N is 128 plus its number";
+
+const MEMORY_USAGE: &str = "rspy memory [OPTIONS] --pid <PID>
+       rspy memory [OPTIONS] -- <COMMAND>...
+       rspy memory [OPTIONS] <FILE>...";
+
+const MEMORY_NOTES: &str = "\
+Examples:
+  rspy memory -d 30 --pid 12345
+  rspy memory -o memory.svg -- python program.py --its-options
+  rspy memory -f flamegraph -o growth.svg -d 30 --pid 12345
+  rspy record --memory -o app.rspy -d 60 --pid 12345
+  rspy memory app.rspy --function load
+  rspy memory --tracemalloc=traceback -d 10 --pid 12345
+
+What is resident is asked with each sample; what processes share, which the kernel has to count, once a second at most, and \
+less often of large ones. A line made memory grow if it ran meanwhile: what is taken from memory that Python kept is not seen.
+
+Exit codes:
+  0  it is written
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong
+  N  the COMMAND ended by itself with exit code N, or by a signal: then N is 128 plus its number";
+
+const STATS_USAGE: &str = "rspy stats [OPTIONS] <FILE>...
+       rspy stats [OPTIONS] --pid <PID>
+       rspy stats [OPTIONS] -- <COMMAND>...";
+
+const STATS_NOTES: &str = "\
+Examples:
+  rspy stats -d 10 --pid 12345
+  rspy stats app.rspy --sort tottime
+  rspy stats app.rspy --function 'app.py.*load' --callers
+  rspy stats --json -- python program.py --its-options
+
+ncalls are the calls that samples tell apart: a lower bound. tottime and cumtime include the time in which a thread \
+waits, as cProfile's do; --mode cpu leaves that out. For pstats itself: rspy record -f pstats.
+
+Exit codes:
+  0  the table is written
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong
+  N  the COMMAND ended by itself with exit code N, or by a signal: then N is 128 plus its number";
+
+const TIME_USAGE: &str = "rspy time [OPTIONS] [--] <COMMAND>...";
+
+const HEAP_NOTES: &str = "\
+Examples:
+  rspy heap --pid 12345
+  rspy heap --pid 12345 --pause
+  rspy heap --pid 12345 --sort count --rows 0
+  rspy heap --pid 12345 --why Session
+  rspy heap --pid 12345 --retained -o heap.svg
+  rspy heap --pid 12345 --advise
+  rspy heap save app.heap --pid 12345
+  rspy heap app.heap --type Session --values
+  rspy heap diff before.heap after.heap
+
+The heap is copied (only what is in memory: the program's RSS does not grow) and then looked through: rspy needs as much \
+memory as the program for a moment. The program goes on; with --pause it is stopped while its heap is copied.";
+
+const TIME_NOTES: &str = "\
+Examples:
+  rspy time -- python program.py --its-options
+  rspy time --function 'Session.send' -- python program.py
+  rspy time --repeat 5 --warmup 1 -- python program.py
+  rspy time --repeat 5 --vs 'python program.py --other' -- python program.py
+
+What one run used is told with the functions that the time went to, for which it is sampled; with --repeat and --vs nothing but the \
+times is taken. What is said goes to stderr, since stdout is the command's.
+
+Exit codes:
+  0  done, and the COMMAND has succeeded
+  1  failed; what went wrong and what to do is on stderr
+  2  the command line is wrong
+  N  the COMMAND ended with exit code N, or by a signal: then N is 128 plus its number. Of several runs, of the last \
+that failed";
+
 const COMPLETIONS_NOTES: &str = "\
 Examples:
   rspy completions bash > ~/.local/share/bash-completion/completions/rspy
   rspy completions zsh > \"${fpath[1]}/_rspy\"
   rspy completions fish > ~/.config/fish/completions/rspy.fish";
+
+/// Where the time that threads wait is shown as well, unless it is left out.
+fn wall(mode: Arg) -> Arg {
+    mode.help("Which threads to include [default: wall]")
+}
 
 /// A process or a program is needed; with both, as in py-spy, it is the process.
 fn whom() -> ArgGroup {

@@ -19,11 +19,10 @@ impl Costs {
 
     /// What it has come to.
     pub fn so_far(&self) -> Spent {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Spent {
             elapsed: self.start.elapsed(),
             cpu: cpu_time().saturating_sub(self.cpu),
-            memory: most_memory(&status),
+            memory: max_rss().map(|bytes| bytes / 1024),
         }
     }
 }
@@ -47,6 +46,12 @@ impl fmt::Display for Spent {
             None => Ok(()),
         }
     }
+}
+
+/// The most memory that rspy had resident at any time, in bytes, if the kernel tells.
+pub fn max_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    most_memory(&status)?.checked_mul(1024)
 }
 
 /// The time that all of rspy's threads have spent on a CPU.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rspy_cpython::FindError;
+use rspy_process::child::{Resources, collect};
 use rspy_process::children::{descendants, path_to};
 use rspy_process::{ProcessError, ReadError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -55,6 +56,8 @@ pub struct Launched {
     child: Child,
     exit: Option<OwnedFd>,
     status: Option<ExitStatus>,
+    /// What it used, and those below it that it waited for; `None` as long as it runs.
+    pub used: Option<Resources>,
     /// The processes between the command and its Python, and that Python, if it is
     /// another process.
     /// Held by descriptor, so that an id cannot come to mean another.
@@ -72,6 +75,16 @@ pub enum Streams {
     Captured,
     /// The same, and it reads nothing.
     Apart,
+}
+
+/// Why no Python was found in a command.
+pub enum Missing {
+    /// It ended before.
+    Ended,
+    /// Somebody interrupted the search.
+    Interrupted,
+    /// There is none, or none that can be read.
+    None(Failure),
 }
 
 /// What ended a wait for a program.
@@ -105,7 +118,15 @@ impl Launched {
         let child = command.spawn().map_err(|error| Failure::starting(Path::new(name), &error))?;
         tracing::info!(pid = child.id(), ?program, "started the command");
         let exit = exit_of(child.id());
-        Ok(Launched { child, exit, status: None, below: Vec::new(), is_told_to_end: false, stderr })
+        Ok(Launched {
+            child,
+            exit,
+            status: None,
+            used: None,
+            below: Vec::new(),
+            is_told_to_end: false,
+            stderr,
+        })
     }
 
     /// The command's process id.
@@ -113,8 +134,23 @@ impl Launched {
         self.child.id()
     }
 
-    /// Waits until a Python in it can be read.
+    /// Waits until a Python in it can be read. Ends it if there is none.
     pub fn find_python(&mut self, pausing: Pausing, signals: &mut Signals) -> Result<Target, Failure> {
+        self.search_python(pausing, signals).map_err(|missing| match missing {
+            Missing::Ended => self.ended_early(),
+            Missing::Interrupted => {
+                let failure = Failure::new(
+                    "Interrupted before Python had started in the command.",
+                    "Let it run until it has.",
+                );
+                self.given_up(signals, failure)
+            }
+            Missing::None(failure) => self.given_up(signals, failure),
+        })
+    }
+
+    /// Waits until a Python in it can be read.
+    pub fn search_python(&mut self, pausing: Pausing, signals: &mut Signals) -> Result<Target, Missing> {
         let root = self.child.id();
         let start = Instant::now();
         let mut searches = vec![Search::new(root, pausing)];
@@ -153,21 +189,15 @@ impl Launched {
             if let Some((since, pid, error)) = &telling
                 && since.elapsed() >= CHANGING
             {
-                return Err(self.given_up(signals, Failure::attaching(*pid, error)));
+                return Err(Missing::None(Failure::attaching(*pid, error)));
             }
             if start.elapsed() >= STARTING {
-                return Err(self.given_up(signals, no_python(&searches)));
+                return Err(Missing::None(no_python(&searches)));
             }
             match self.wait(Instant::now() + pause, signals, false) {
                 Wait::Due => {}
-                Wait::Ended => return Err(self.ended_early()),
-                Wait::Interrupted => {
-                    let failure = Failure::new(
-                        "Interrupted before Python had started in the command.",
-                        "Let it run until it has.",
-                    );
-                    return Err(self.given_up(signals, failure));
-                }
+                Wait::Ended => return Err(Missing::Ended),
+                Wait::Interrupted => return Err(Missing::Interrupted),
             }
             pause = (pause * 5 / 4).min(LAST_PAUSE);
         }
@@ -252,8 +282,10 @@ impl Launched {
     }
 
     fn has_ended(&mut self) -> bool {
-        if self.status.is_none() {
-            self.status = self.child.try_wait().ok().flatten();
+        if self.status.is_none()
+            && let Ok(Some((status, used))) = collect(self.child.id())
+        {
+            (self.status, self.used) = (Some(status), Some(used));
         }
         self.status.is_some()
     }

@@ -4,6 +4,8 @@
 //! and `rspy-cpython`, what a profile is from `rspy-profile`.
 #![forbid(unsafe_code)]
 
+mod accountant;
+mod analysis;
 mod attach;
 mod budget;
 pub mod cli;
@@ -15,8 +17,11 @@ mod dump;
 mod failure;
 mod figures;
 mod filter;
+mod gather;
+mod heap;
 mod later;
 mod launch;
+mod load;
 mod log;
 mod look;
 mod names;
@@ -35,10 +40,13 @@ mod sampler;
 mod session;
 mod signals;
 mod sink;
+mod source;
 mod stats;
 mod subject;
+mod taken;
 mod target;
 mod terminal;
+mod time;
 mod top;
 mod tree;
 mod turns;
@@ -104,6 +112,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Top(options) => later::top(&options).and_then(|()| top::top(&options)),
         Command::Dump(options) => later::dump(&options).and_then(|()| dump::dump(&options)),
         Command::Report(options) => report::report(&options),
+        Command::Lines(options) => analysis::lines(&options),
+        Command::Stats(options) => analysis::stats(&options),
+        Command::Memory(options) => analysis::memory(options),
+        Command::Heap(options) => heap::heap(&options),
+        Command::Time(options) => time::time(&options),
         Command::Completions(options) => completions::completions(&options),
     };
     outcome.unwrap_or_else(|failure| {

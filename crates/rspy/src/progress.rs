@@ -101,6 +101,52 @@ pub fn conversion(bytes: u64, hidden: bool) -> ProgressBar {
     bar
 }
 
+/// Does what may take seconds, and tells on a terminal what that is as long as it goes on.
+pub fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    const PERIOD: Duration = Duration::from_millis(200);
+    if !io::stderr().is_terminal() {
+        return work();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar.enable_steady_tick(PERIOD);
+    let result = work();
+    bar.finish_and_clear();
+    result
+}
+
+/// How many runs are over, as a line on stderr.
+pub struct Runs {
+    bar: ProgressBar,
+}
+
+impl Runs {
+    /// Of `count` runs. Drawn only if stderr is a terminal.
+    pub fn new(count: u64) -> Runs {
+        if !io::stderr().is_terminal() {
+            return Runs { bar: ProgressBar::hidden() };
+        }
+        let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:10} {pos} of {len} runs") {
+            bar.set_style(style);
+        }
+        Runs { bar }
+    }
+
+    /// One more is over.
+    pub fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// A number with commas between groups of three digits.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

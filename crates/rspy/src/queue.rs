@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::sampling::Node;
-use rspy_process::Process;
-use rspy_profile::LostReason;
+use rspy_process::{Process, Shares};
+use rspy_profile::{Collections, LostReason};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::figures::{Counted, ProcessCounted};
@@ -69,6 +69,17 @@ pub enum News {
         at: u64,
         /// How much.
         resident: u64,
+    },
+    /// How it shared its memory with others, at so many nanoseconds since the recording began.
+    Account {
+        /// When.
+        at: u64,
+        /// How.
+        shares: Shares,
+        /// What is mapped for small objects, in bytes, if that is known.
+        arenas: Option<u64>,
+        /// What its garbage collectors have done so far, by generation, and how long that took, in nanoseconds.
+        collections: (Vec<Collections>, Option<u64>),
     },
     /// The process runs another Python now: its numbers begin anew, behind the first so many samples.
     Renewed(u64),
@@ -150,6 +161,11 @@ impl Queue {
     pub fn tell(&self, process: u32, news: News) {
         // Nobody listens once the recording thread has failed, which shows at the end.
         let _ = self.news.send((process, news));
+    }
+
+    /// What another thread can tell news by.
+    pub fn teller(&self) -> Sender<(u32, News)> {
+        self.news.clone()
     }
 
     /// Samples of another Python in the same process follow.
@@ -296,6 +312,7 @@ mod tests {
             active: Some(true),
             owns_gil: None,
             waits_for_gil: None,
+            in_kernel: None,
             collects: None,
             is_collecting: false,
             waits_for: None,

@@ -2,31 +2,22 @@
 
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
 
-use rspy_process::stop::StopStats;
-use rspy_profile::{By, FormatError, Metadata, Options, Overhead, Profile, View};
+use rspy_profile::{By, FormatError, Options, Profile, View};
 
-use crate::attach::attach;
 use crate::cli::{Mode, Record};
-use crate::clock::Rate;
-use crate::costs::Costs;
 use crate::failure::Failure;
 use crate::figures::Figures;
-use crate::launch::{Launched, Streams, exit_code};
+use crate::gather::{Gathered, Whom, end, gather, metadata};
+use crate::launch::Streams;
 use crate::output::Output;
-use crate::progress::{Messages, Progress, report};
+use crate::progress::{Messages, report};
 use crate::recorder::Recorder;
 use crate::sampler::{Only, Wanted, Which};
-use crate::session::{self, End, Plan, Sampled, Summary};
+use crate::session::Plan;
 use crate::signals::Signals;
 use crate::sink::{Files, Limits, Sink};
 use crate::stats::Stats;
-use crate::target::{Pausing, Target};
-use crate::tree::Family;
-
-/// Of so many processes it is told that they could not be stopped: the others have the same reason, mostly.
-const MOST_REFUSED: usize = 5;
 
 /// Records and writes what was gathered, whatever ended it.
 pub fn record(options: &Record) -> Result<ExitCode, Failure> {
@@ -69,6 +60,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
             states: format.about().is_written_as_taken,
             sums: false,
             class_names: options.class_names,
+            kernel: false,
             memory: options.memory,
             pausing,
             threads: options.thread_choice.filter(),
@@ -79,35 +71,40 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     };
     // A file that cannot be written is found out before.
     let figures_file = options.summary.as_deref().map(Output::open).transpose()?;
+    // No program is started for that; of a process that cannot be read nothing is left behind.
+    let given = match options.pid {
+        Some(_) => None,
+        None => options.output.as_deref().map(Output::open).transpose()?,
+    };
     let mut signals = Signals::collect(options.pid.is_none())?;
-    let (mut launched, target, output) = match options.pid {
-        Some(pid) => {
-            if !options.program.is_empty() {
-                report("rspy: with --pid the command is not started; the process is recorded.");
+    if options.pid.is_some() && !options.program.is_empty() {
+        report("rspy: with --pid the command is not started; the process is recorded.");
+    }
+    let whom = Whom { pid: options.pid, program: &options.program, subprocesses: options.subprocesses };
+    let streams = if options.capture { Streams::Captured } else { Streams::Own };
+    let (mut launched, target) = match whom.find(streams, pausing, &mut signals) {
+        Ok(found) => found,
+        Err(failure) => {
+            if let Some(output) = given {
+                output.give_up();
             }
-            let target = match options.subprocesses {
-                true => first_below(pid, pausing)?,
-                false => attach(pid, pausing)?,
-            };
-            let output = open(options, pid)?;
-            (None, target, output)
-        }
-        None => {
-            let (launched, target, output) = launch(options, pausing, &mut signals)?;
-            (Some(launched), target, output)
+            return Err(failure);
         }
     };
-    if options.subprocesses {
-        plan.tree = options.pid.or(launched.as_ref().map(Launched::pid));
-    }
+    let output = match (given, &options.output) {
+        (Some(output), _) => output,
+        (None, Some(path)) => Output::open(path)?,
+        (None, None) => {
+            let pid = options.pid.unwrap_or_else(|| target.process.pid());
+            Output::open(&Output::default_path(pid, format.about().extension))?
+        }
+    };
+    plan.tree = whom.tree(launched.as_ref());
     let messages = Messages {
         // A program's own output must not be mixed with rspy's, nor a recording.
         on_stderr: (launched.is_some() && !options.capture) || output.is_stdout(),
         named: !options.capture || options.hideprogress,
     };
-
-    announce(options, &messages);
-    let costs = Costs::start();
     let profile = Profile::for_format(metadata(options.rate, mode.name(), &target), format);
     let sink = match format.about().is_written_as_taken {
         true => {
@@ -116,182 +113,64 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
         false => None,
     };
     let recorder = Recorder::new(profile, sink, options.columns, options.stack_choice.hide_importlib);
-    let progress = Progress::new(options.duration.0, options.hideprogress);
-    let bar = progress.clone();
-    let show = move |elapsed, recorder: &Recorder| bar.show(elapsed, recorder.samples(), recorder.lost());
-    let warn = |failure: Failure| report(format_args!("rspy: {failure}"));
-    let sampled = session::sample(&plan, target, recorder, launched.as_ref(), &mut signals, show, warn);
-    progress.finish();
-    let Sampled { recorder, summary, refused } =
-        sampled.map_err(|error| Failure::no_thread_to_record(&error))?;
-    let Summary { end, duration, missed, sums } = summary;
-    let stops = sums.stops;
-    match end {
-        End::Elapsed => {}
-        End::Exited => {
-            messages.pause();
-            messages.say("Stopped sampling because process exited");
-        }
-        End::Interrupted => {
-            messages.pause();
-            messages.say("Stopped sampling because Control-C pressed");
-        }
-        End::Full => {
-            messages.pause();
-            messages.say("Stopped sampling because the recording takes no more");
-        }
-    }
-    // After Control-C, which the terminal sends to the program too, it may be cleaning up.
-    if let Some(launched) = &mut launched
-        && matches!(end, End::Elapsed | End::Full)
-    {
-        launched.tell_to_end();
-    }
+    let told = (&messages, options.hideprogress);
+    let mut gathered = gather(&plan, target, recorder, &mut launched, &mut signals, told)?;
 
-    let (samples, lost, cut) = (recorder.samples(), recorder.lost(), recorder.cut());
-    let (mut profile, figures, sink) = recorder.into_profile();
-    profile.metadata.duration = duration;
-    profile.metadata.overhead = Some(overhead(&costs, &stops));
-    profile.missed = missed;
-    let written = match sink {
-        None => write(options, &profile, &output).map(|()| Files::one(output.path())),
-        Some(sink) => sink.and_then(|sink| sink.finish(&profile)),
+    let written = match gathered.sink.take() {
+        None => write(options, &gathered.profile, &output).map(|()| Files::one(output.path())),
+        Some(sink) => sink.and_then(|sink| sink.finish(&gathered.profile)),
     };
     let written = written.map_err(|error| match format.about().is_written_as_taken {
         true => Failure::recording(&output.path().display().to_string(), &error),
         false => output.failure(&error),
     });
     if let Ok(files) = &written {
-        messages.say(format_args!(
-            "Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
-            format.about().content,
-            files.first.display()
-        ));
-        if let Some(hint) = format.about().how_to_open {
-            messages.say(hint);
-        }
-        if files.count > 1 {
-            messages.say(format_args!("It is in {} files, up to '{}'", files.count, files.last.display()));
-        }
-        if files.dropped > 0 {
-            messages.say(format_args!("Older ones that made room: {}", files.dropped));
-        }
-        report(summary.in_a_line(samples, lost, cut));
-        if figures.are_several() || options.stats {
-            report(&figures);
-        }
-        if options.stats {
-            let spent = costs.so_far();
-            report(Stats { summary: &summary, spent, samples, cut, lost: &profile.lost });
-        }
-        if samples == 0 && lost == 0 {
-            report(nothing_seen(options, sums.counts.passes, figures.know_the_gil()));
-        }
-        for failure in refused.iter().take(MOST_REFUSED) {
-            report(format_args!("rspy: {failure}"));
-        }
-        if refused.len() > MOST_REFUSED {
-            report(format_args!("rspy: So were {} more processes.", refused.len() - MOST_REFUSED));
-        }
+        tell(options, &messages, files, &gathered);
     }
-
-    let written = written.and_then(|_| figures_file.map_or(Ok(()), |file| write_figures(&file, &figures)));
+    let figures = &gathered.figures;
+    let written = written.and_then(|_| figures_file.map_or(Ok(()), |file| write_figures(&file, figures)));
 
     // The program's own end does not depend on whether the recording could be written.
-    let status = launched.as_mut().and_then(|launched| match end {
-        End::Exited => launched.collect(&mut signals),
-        End::Elapsed | End::Interrupted | End::Full => {
-            launched.end(&mut signals);
-            None
-        }
-    });
-    written.map(|()| status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
+    let code = end(&mut launched, gathered.summary.end, &mut signals);
+    written.map(|()| code)
 }
 
-/// Starts the program and finds its Python. A file that cannot be written is found
-/// out before.
-fn launch(
-    options: &Record,
-    pausing: Pausing,
-    signals: &mut Signals,
-) -> Result<(Launched, Target, Output), Failure> {
-    let given = options.output.as_deref().map(Output::open).transpose()?;
-    let started =
-        Launched::start(&options.program, if options.capture { Streams::Captured } else { Streams::Own })
-            .and_then(|mut launched| Ok((launched.find_python(pausing, signals)?, launched)));
-    let (target, launched) = match started {
-        Ok(started) => started,
-        Err(failure) => {
-            if let Some(output) = given {
-                output.give_up();
-            }
-            return Err(failure);
-        }
-    };
-    let output = match given {
-        Some(output) => output,
-        None => open(options, target.process.pid())?,
-    };
-    Ok((launched, target, output))
-}
-
-/// The Python in process `root` or, if that runs something else, the first one below it.
-pub fn first_below(root: u32, pausing: Pausing) -> Result<Target, Failure> {
-    let mut family = Family::find(root, pausing)?;
-    let first = family.take_targets().into_iter().next();
-    first.ok_or_else(|| Failure::attaching(root, &rspy_process::ReadError::Gone.into()))
+/// Tells what was recorded, and where it is.
+fn tell(options: &Record, messages: &Messages, files: &Files, gathered: &Gathered) {
+    let Gathered { profile, figures, summary, samples, lost, cut, costs, .. } = gathered;
+    let about = options.format().about();
+    messages.say(format_args!(
+        "Wrote {} to '{}'. Samples: {samples} Errors: {lost}",
+        about.content,
+        files.first.display()
+    ));
+    if let Some(hint) = about.how_to_open {
+        messages.say(hint);
+    }
+    if files.count > 1 {
+        messages.say(format_args!("It is in {} files, up to '{}'", files.count, files.last.display()));
+    }
+    if files.dropped > 0 {
+        messages.say(format_args!("Older ones that made room: {}", files.dropped));
+    }
+    report(summary.in_a_line(*samples, *lost, *cut));
+    if figures.are_several() || options.stats {
+        report(figures);
+    }
+    if options.stats {
+        let spent = costs.so_far();
+        report(Stats { summary, spent, samples: *samples, cut: *cut, lost: &profile.lost });
+    }
+    if *samples == 0 && *lost == 0 {
+        report(nothing_seen(options, summary.sums.counts.passes, figures.know_the_gil()));
+    }
+    gathered.report_refused();
 }
 
 /// Begins the recording, which is written while it goes on.
 fn begin(options: &Record, output: &Output, profile: &Profile) -> std::io::Result<Sink> {
     let file = output.begin()?.try_clone()?;
     Sink::new(file, output.path(), options.limits(), profile)
-}
-
-/// What sampling has taken so far.
-fn overhead(costs: &Costs, stops: &StopStats) -> Overhead {
-    let spent = costs.so_far();
-    Overhead {
-        cpu_seconds: spent.cpu.as_secs_f64(),
-        max_rss_bytes: spent.memory.map(|kilobytes| kilobytes * 1024),
-        stops: stops.count,
-        stopped_seconds: stops.total.as_secs_f64(),
-        longest_stop_seconds: stops.max.as_secs_f64(),
-    }
-}
-
-fn open(options: &Record, pid: u32) -> Result<Output, Failure> {
-    match &options.output {
-        Some(path) => Output::open(path),
-        None => Output::open(&Output::default_path(pid, options.format().about().extension)),
-    }
-}
-
-fn announce(options: &Record, messages: &Messages) {
-    let limit = match options.duration.0 {
-        Some(limit) => format!(" for {} seconds", limit.as_secs_f64()),
-        None => String::new(),
-    };
-    messages.say(format_args!("Sampling process {}{limit}. Press Control-C to exit.", options.rate));
-    messages.pause();
-}
-
-/// What is known of a recording when it begins.
-pub fn metadata(rate: Rate, mode: &str, target: &Target) -> Metadata {
-    let own: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    Metadata {
-        program: target.process.command_line().join(" "),
-        python_version: Some(format!("{}{}", target.attached.version(), target.attached.abi())),
-        pid: target.process.pid(),
-        host: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
-        rate: rate.hertz(),
-        start: SystemTime::now(),
-        duration: Duration::ZERO,
-        rspy_version: env!("CARGO_PKG_VERSION").to_owned(),
-        mode: Some(mode.to_owned()),
-        rspy_command_line: shlex::try_join(own.iter().map(String::as_str)).ok(),
-        overhead: None,
-    }
 }
 
 fn write(options: &Record, profile: &Profile, output: &Output) -> std::io::Result<()> {

@@ -11,10 +11,10 @@ use indexmap::map::Entry;
 use rspy_cpython::code::CodeInfo;
 use rspy_cpython::lines::Location;
 use rspy_cpython::sampling::{Node, NodeId};
-use rspy_process::{Process, ReadError};
+use rspy_process::{Process, ReadError, Shares};
 use rspy_profile::{
-    Activity, Frame, FrameId, FrameKind, LostReason, MemoryUse, ProcessId, Profile, Sample, StackId, Thread,
-    ThreadId, ThreadState,
+    Account, Activity, Collections, Frame, FrameId, FrameKind, LostReason, MemoryUse, ProcessId, Profile,
+    Sample, StackId, Thread, ThreadId, ThreadState,
 };
 
 use crate::columns::columns_of;
@@ -145,10 +145,19 @@ impl Recorder {
             self.add_memory(subject, at, resident);
             return;
         }
+        if let News::Account { at, shares, arenas, collections } = news {
+            self.add_account(subject, at, shares, arenas, collections);
+            return;
+        }
         let Recorder { profile, subjects, columns, hides_importlib, .. } = self;
         let Some(subject) = subjects.get_mut(subject as usize) else { return };
         match news {
-            News::Process { .. } | News::Lost(..) | News::Below(_) | News::Flush | News::Memory { .. } => {}
+            News::Process { .. }
+            | News::Lost(..)
+            | News::Below(_)
+            | News::Flush
+            | News::Memory { .. }
+            | News::Account { .. } => {}
             News::Threads(all) => {
                 subject.so_far.clear();
                 subject.count(&all);
@@ -207,6 +216,7 @@ impl Recorder {
                 },
                 owns_gil: taken.owns_gil,
                 waits_for_gil: taken.waits_for_gil,
+                in_kernel: taken.in_kernel,
                 collects: taken.collects,
             },
         };
@@ -228,6 +238,34 @@ impl Recorder {
                 self.failure = sink.add_memory(row, &self.profile).err();
             }
             Some(_) => {}
+        }
+    }
+
+    fn add_account(
+        &mut self,
+        subject: u32,
+        at: u64,
+        shares: Shares,
+        arenas: Option<u64>,
+        collections: (Vec<Collections>, Option<u64>),
+    ) {
+        let Some(subject) = self.subjects.get(subject as usize) else { return };
+        let Shares { proportional, private, shared_dirty, swapped, faults, .. } = shares;
+        let row = Account {
+            at,
+            process: subject.id,
+            proportional,
+            private,
+            shared_dirty,
+            swapped,
+            faults,
+            collections: collections.0,
+            collecting: collections.1,
+            arenas,
+        };
+        match &mut self.sink {
+            None => self.profile.accounts.push(row),
+            Some(sink) => sink.add_account(row),
         }
     }
 

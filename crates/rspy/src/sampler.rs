@@ -87,6 +87,8 @@ pub struct Taken {
     pub owns_gil: Option<bool>,
     /// Waits for the GIL; `None` as in `owns_gil`.
     pub waits_for_gil: Option<bool>,
+    /// Was in the kernel; `None` if it was not stopped, or that was not asked for.
+    pub in_kernel: Option<bool>,
     /// Collects garbage; `None` as in `owns_gil`.
     pub collects: Option<bool>,
     /// It collects garbage, which is to be shown.
@@ -151,6 +153,8 @@ pub struct Wanted {
     pub sums: bool,
     /// Whether methods have the names of their classes, where code does not know them.
     pub class_names: bool,
+    /// Whether it is asked of threads that are stopped whether they were in the kernel.
+    pub kernel: bool,
     /// Whether it is told how much memory the process has resident.
     pub memory: bool,
     /// Whether threads may be stopped.
@@ -159,6 +163,25 @@ pub struct Wanted {
     pub threads: Option<ThreadFilter>,
     /// Stacks to be left out.
     pub stacks: Option<StackFilter>,
+}
+
+impl Wanted {
+    /// Samples of every thread, with what it does: what is shown of them can be chosen later.
+    pub fn all(pausing: Pausing) -> Wanted {
+        Wanted {
+            which: Which::All,
+            only: Only::Any,
+            gc: false,
+            states: true,
+            sums: false,
+            class_names: false,
+            kernel: false,
+            memory: false,
+            pausing,
+            threads: None,
+            stacks: None,
+        }
+    }
 }
 
 /// A process that is sampled. Bound to the OS thread that made it, which does all tracing.
@@ -194,6 +217,8 @@ pub struct Sampler {
     ends: Option<(HeadsAsked, HeadsAsked)>,
     /// What tells who handles an exception, where that matters.
     words: Vec<WordsAsked>,
+    /// Whether each thread was in the kernel when it was stopped in this pass, if that is asked for.
+    in_kernel: Vec<Option<bool>>,
     pending: Vec<Taken>,
     /// Samples of threads that sleep on, where they are gathered.
     naps: Option<Naps>,
@@ -260,6 +285,7 @@ impl Sampler {
             tids: Vec::new(),
             ends: None,
             words: Vec::new(),
+            in_kernel: Vec::new(),
             pending: Vec::with_capacity(PENDING),
             names: HashMap::new(),
             counts: Counts::default(),
@@ -443,6 +469,11 @@ impl Sampler {
             let is_broken = matches!(sampled, Some(Sampled { end: StackEnd::Base(ChainEnd::Broken), .. }));
             is_sound &= !is_broken;
             results.push(sampled);
+        }
+        if self.wanted.kernel {
+            let in_kernel = |member: &Member| member.os_id.and_then(|tid| stop.was_in_kernel(tid));
+            self.in_kernel.clear();
+            self.in_kernel.extend(roster.members.iter().map(in_kernel));
         }
         drop(stop);
         if has_moved && is_last {

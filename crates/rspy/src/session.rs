@@ -12,6 +12,7 @@ use rspy_process::stop::StopStats;
 use rspy_process::{Process, Usage};
 use rspy_profile::LostReason;
 
+use crate::accountant::Accountant;
 use crate::clock::{Clock, Rate};
 use crate::failure::{Failure, refused_stops};
 use crate::launch::{Launched, serve};
@@ -143,6 +144,8 @@ struct Subjects<'p> {
     sums: Sums,
     /// Which of those that sleep are looked at, where only sums of samples matter.
     turns: Turns,
+    /// Who looks at their memory now and then, if that is wanted.
+    accountant: Option<Accountant>,
     /// What to tell of processes that could not be stopped.
     refused: Vec<Failure>,
 }
@@ -156,6 +159,9 @@ impl Subjects<'_> {
         let pid = process.pid();
         let told = queue.begin(process, parent);
         self.numbers.insert(pid, told.process);
+        if let Some(accountant) = &self.accountant {
+            accountant.add(told.process, pid, target.attached.clone());
+        }
         self.seed = self.seed.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut subject =
             Subject::new(target, &self.plan.wanted, told, self.plan.tree.is_some(), (self.start, self.seed));
@@ -263,6 +269,10 @@ pub fn sample(
         None => None,
     };
     let seed = seed.rotate_left(32);
+    let accountant = match plan.wanted.memory {
+        true => Some(Accountant::start(queue.teller(), start)?),
+        false => None,
+    };
     let mut family = Subjects {
         plan,
         start,
@@ -271,6 +281,7 @@ pub fn sample(
         numbers: HashMap::new(),
         sums: Sums::default(),
         turns: Turns::new(LIMITS, seed.rotate_left(16)),
+        accountant,
         refused: Vec::new(),
     };
     family.add(target, None, &mut queue);
@@ -341,6 +352,9 @@ pub fn sample(
         }
     };
     drop(finder);
+    if let Some(accountant) = family.accountant.take() {
+        accountant.finish();
+    }
     for subject in std::mem::take(&mut family.subjects) {
         family.finish(subject, &mut queue);
     }

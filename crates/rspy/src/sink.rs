@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use rspy_profile::recording::Writer;
-use rspy_profile::{MemoryUse, Profile, Sample};
+use rspy_profile::{Account, MemoryUse, Profile, Sample};
 
 /// How long a sample may wait to be written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -151,6 +151,13 @@ impl Sink {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let outcome = writer.add_memory(row, profile);
         self.mended(outcome)
+    }
+
+    /// Adds what is known of the memory of a process.
+    pub fn add_account(&mut self, row: Account) {
+        if let Some(writer) = &mut self.writer {
+            writer.add_account(row);
+        }
     }
 
     /// Writes what has waited long enough, or all of it, the recording having lasted for `elapsed`; and goes on in

@@ -68,6 +68,7 @@ fn come_to_rest(interpreter: &Interpreter, way: Way) -> Result<String, String> {
         states: false,
         sums: false,
         class_names: false,
+        kernel: false,
         memory: false,
         pausing: way.pausing,
         threads: None,

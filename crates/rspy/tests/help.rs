@@ -16,7 +16,7 @@ fn help(command: &str, width: usize) -> String {
 
 #[test]
 fn help_is_what_it_was() {
-    for command in ["", "record", "top", "dump", "completions"] {
+    for command in ["", "record", "top", "dump", "lines", "stats", "memory", "heap", "time", "completions"] {
         let name = if command.is_empty() { "rspy" } else { command };
         insta::assert_snapshot!(name, help(command, 100));
     }
@@ -25,7 +25,7 @@ fn help_is_what_it_was() {
 #[test]
 fn help_fits_narrow_terminals() {
     insta::assert_snapshot!("record_80", help("record", 80));
-    for command in ["", "record", "top", "dump", "completions"] {
+    for command in ["", "record", "top", "dump", "lines", "stats", "memory", "heap", "time", "completions"] {
         let widest = help(command, 80).lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(80), "rspy {command} --help has lines of {widest:?} columns");
         // Nothing is lost where words do not fit.

@@ -1,7 +1,11 @@
 //! What a recording is of: which threads, in which states, with which code.
 
-use clap::{Args, ValueEnum};
+use std::time::Duration;
 
+use clap::{Args, ValueEnum};
+use glob::Pattern;
+
+use super::pid;
 use crate::filter::{StackFilter, StackPattern, ThreadFilter, ThreadPattern};
 
 const FILTERS: &str = "Filters";
@@ -170,6 +174,45 @@ impl StackChoice {
     pub fn filter(&self) -> Option<StackFilter> {
         StackFilter::new(self.include.clone(), self.exclude.clone())
     }
+}
+
+/// Which samples of a recording.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Filters {
+    /// Samples of which states
+    #[command(flatten)]
+    pub modes: Modes,
+
+    /// Only samples from this time on, since the recording began: 90, 90s, 1.5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = FILTERS)]
+    pub from: Option<Duration>,
+
+    /// Only samples before this time
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = FILTERS)]
+    pub to: Option<Duration>,
+
+    /// Only this process. Can be given again: for more processes
+    #[arg(long, value_name = "PID", value_parser = pid, help_heading = FILTERS)]
+    pub process: Vec<u32>,
+
+    /// Only samples with a frame of this function (* and ? stand for any text, any character), as
+    /// 'Session.*'. Can be given again: one of them is enough
+    #[arg(long = "with", value_name = "FUNCTION", help_heading = FILTERS)]
+    pub with: Vec<Pattern>,
+
+    /// Which threads
+    #[command(flatten)]
+    pub thread_choice: ThreadChoice,
+
+    /// Which code
+    #[command(flatten)]
+    pub stack_choice: StackChoice,
+}
+
+/// A time since the beginning.
+fn time(text: &str) -> Result<Duration, String> {
+    let plain = || text.parse().ok().and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+    crate::sink::parse_time(text).or_else(plain).ok_or_else(|| "give a time: 90, 90s, 1.5m, 1h".to_owned())
 }
 
 #[cfg(test)]

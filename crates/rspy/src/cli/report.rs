@@ -1,16 +1,12 @@
 //! The options of `rspy report`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use glob::Pattern;
 use rspy_profile::Format;
 
-use super::choice::{Modes, StackChoice, ThreadChoice};
-use super::{format_parser, path, pid};
-
-const FILTERS: &str = "Filters";
+use super::choice::Filters;
+use super::{format_parser, path};
 
 /// Options of `rspy report`.
 #[derive(Args)]
@@ -74,34 +70,9 @@ pub struct Report {
     #[arg(long, hide = true)]
     pub hideprogress: bool,
 
-    /// Samples of which states
+    /// Which samples
     #[command(flatten)]
-    pub modes: Modes,
-
-    /// Only samples from this time on, since the recording began: 90, 90s, 1.5m, 1h
-    #[arg(long, value_name = "TIME", value_parser = time, help_heading = FILTERS)]
-    pub from: Option<Duration>,
-
-    /// Only samples before this time
-    #[arg(long, value_name = "TIME", value_parser = time, help_heading = FILTERS)]
-    pub to: Option<Duration>,
-
-    /// Only this process. Can be given again: for more processes
-    #[arg(long, value_name = "PID", value_parser = pid, help_heading = FILTERS)]
-    pub process: Vec<u32>,
-
-    /// Only samples with a frame of this function (* and ? stand for any text, any character), as
-    /// 'Session.*'. Can be given again: one of them is enough
-    #[arg(long = "with", value_name = "FUNCTION", help_heading = FILTERS)]
-    pub with: Vec<Pattern>,
-
-    /// Which threads
-    #[command(flatten)]
-    pub thread_choice: ThreadChoice,
-
-    /// Which code
-    #[command(flatten)]
-    pub stack_choice: StackChoice,
+    pub filters: Filters,
 }
 
 /// What is added up.
@@ -128,10 +99,4 @@ pub enum View {
     Flame,
     /// In the order of time, each thread on its own
     Time,
-}
-
-/// A time since the beginning.
-fn time(text: &str) -> Result<Duration, String> {
-    let plain = || text.parse().ok().and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
-    crate::sink::parse_time(text).or_else(plain).ok_or_else(|| "give a time: 90, 90s, 1.5m, 1h".to_owned())
 }

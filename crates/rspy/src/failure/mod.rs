@@ -6,6 +6,7 @@
 
 mod attaching;
 mod circumstances;
+mod heap;
 mod neighbours;
 mod output;
 mod panic;

@@ -1,7 +1,7 @@
 //! Recordings that are read, and what is made of them.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rspy_profile::foreign::ForeignError;
 use rspy_profile::recording::RecordingError;
@@ -18,6 +18,25 @@ impl Failure {
             _ => "Give the file of a recording.",
         };
         Failure::new(format!("{} cannot be read: {}.", path.display(), reason(error)), advice)
+    }
+
+    /// What was given for recordings, of which one cannot be read, looks like a command: `python app.py`.
+    pub fn of_command(words: &[PathBuf]) -> Option<Failure> {
+        let first = words.first()?;
+        let is_script = |word: &PathBuf| word.extension().is_some_and(|extension| extension == "py");
+        let is_python = first.file_name()?.to_str()?.starts_with("python");
+        if !is_python && !words.iter().any(is_script) {
+            return None;
+        }
+        let mut command = vec!["rspy".to_owned()];
+        command.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+        let at = command.iter().position(|word| Path::new(word) == first)?;
+        command.insert(at, "--".to_owned());
+        let failure = Failure::new(
+            format!("{} is no recording, but looks like a command.", first.display()),
+            "Put -- before a command that is to be started:",
+        );
+        Some(failure.with_command(shlex::try_join(command.iter().map(String::as_str)).ok()?))
     }
 
     /// The recording `path` cannot be made sense of.

@@ -103,6 +103,7 @@ impl Sampler {
                 active: member.run_state.map(|state| state == RunState::Running),
                 owns_gil,
                 waits_for_gil: doing.waits_for_gil,
+                in_kernel: self.in_kernel.get(index).copied().flatten(),
                 collects: doing.collects,
                 is_collecting,
                 waits_for,
@@ -119,6 +120,7 @@ impl Sampler {
             }
             self.roster.members[index].is_in_doubt |= !stood;
         }
+        self.in_kernel.clear();
     }
 
     /// Who holds the GIL that member `index` waits for, and what that does.

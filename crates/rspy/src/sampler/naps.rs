@@ -77,6 +77,7 @@ mod tests {
             active: Some(false),
             owns_gil: Some(false),
             waits_for_gil: Some(false),
+            in_kernel: None,
             collects: Some(false),
             is_collecting: false,
             waits_for: None,

@@ -10,7 +10,6 @@ mod keys;
 mod once;
 mod printer;
 mod screen;
-mod sources;
 mod state;
 mod ui;
 mod view;
@@ -35,15 +34,14 @@ use self::screen::Screen;
 pub use self::state::Sort;
 use self::state::{About, Choice, State};
 use self::ui::Ui;
-use crate::attach::attach;
 use crate::cli::Top;
 use crate::failure::Failure;
-use crate::launch::{Launched, Streams, exit_code, serve};
+use crate::gather::{Whom, end, metadata};
+use crate::launch::{Launched, Streams, serve};
 use crate::look::Look;
 use crate::progress::report;
-use crate::record::{first_below, metadata};
 use crate::recorder::Recorder;
-use crate::sampler::{Only, Wanted, Which};
+use crate::sampler::Wanted;
 use crate::session::{self, End, Live, Plan, Sampled};
 use crate::signals::Signals;
 use crate::target::Target;
@@ -82,15 +80,8 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
     let pausing = options.stops.pausing();
     // What a user sends to rspy ends it; it ends the program then.
     let mut signals = Signals::collect(false)?;
-    let (mut launched, target) = match options.pid {
-        Some(pid) if options.subprocesses => (None, first_below(pid, pausing)?),
-        Some(pid) => (None, attach(pid, pausing)?),
-        None => {
-            let mut launched = Launched::start(&options.program, Streams::Apart)?;
-            let target = launched.find_python(pausing, &mut signals)?;
-            (Some(launched), target)
-        }
-    };
+    let whom = Whom { pid: options.pid, program: &options.program, subprocesses: options.subprocesses };
+    let (mut launched, target) = whom.find(Streams::Apart, pausing, &mut signals)?;
     let live = Arc::new(Live::new(options.rate));
     let choice = Choice {
         idle: options.idle,
@@ -103,20 +94,8 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
     let plan = Plan {
         rate: options.rate,
         limit: is_once.then(|| Duration::from_secs(options.window.0.unwrap_or(1))),
-        wanted: Wanted {
-            // What is shown of them can be chosen while they are sampled.
-            which: Which::All,
-            only: Only::Any,
-            gc: false,
-            states: true,
-            sums: true,
-            class_names: false,
-            memory: false,
-            pausing,
-            threads: None,
-            stacks: None,
-        },
-        tree: options.subprocesses.then(|| options.pid.or(launched.as_ref().map(Launched::pid))).flatten(),
+        wanted: Wanted { sums: true, ..Wanted::all(pausing) },
+        tree: whom.tree(launched.as_ref()),
         live: Some(live.clone()),
     };
     let profile = Profile::for_format(metadata(options.rate, "wall", &target), &Flamegraph);
@@ -151,16 +130,13 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
     for failure in refused.iter().take(1) {
         report(format_args!("rspy: {failure}"));
     }
-    let status = launched.as_mut().and_then(|launched| match summary.end {
-        End::Exited => launched.collect(&mut signals),
-        End::Elapsed | End::Interrupted | End::Full => {
-            launched.tell_to_end();
-            launched.end(&mut signals);
-            None
-        }
-    });
-    written?;
-    Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
+    if let Some(launched) = &mut launched
+        && summary.end != End::Exited
+    {
+        launched.tell_to_end();
+    }
+    let code = end(&mut launched, summary.end, &mut signals);
+    written.map(|()| code)
 }
 
 /// How it is to be shown, by the options and by what stdout is.

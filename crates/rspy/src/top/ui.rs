@@ -3,9 +3,9 @@
 use ratatui::layout::Rect;
 use regex::{Regex, RegexBuilder};
 
-use super::sources::Sources;
 use super::state::{Choice, Sort};
 use crate::look::Look;
+use crate::source::Sources;
 
 /// What can be seen.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub struct Ui {
     /// What is seen is held, while sampling goes on.
     pub is_held: bool,
     /// Source files of the target.
-    pub sources: Sources,
+    pub sources: Option<Sources>,
     /// What is said at the bottom.
     pub message: Option<String>,
     /// Where the mouse finds what.
@@ -166,7 +166,7 @@ impl Ui {
             zoom: Vec::new(),
             frame: Vec::new(),
             is_held: false,
-            sources: Sources::default(),
+            sources: None,
             message: None,
             targets: Targets::default(),
         }

@@ -15,12 +15,12 @@ use crate::attach::{Tries, executable_of};
 use crate::failure::Failure;
 
 /// How often the tree is looked at, at most and at least.
-const SHORTEST: Duration = Duration::from_millis(5);
+const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// How many times as long as a look took there is none: so that looking takes less than a
-/// hundredth of a CPU.
-const LOOK_REST: u32 = 150;
+/// How many times as long as a look took there is none: so that it takes less than half
+/// a hundredth of a CPU, with what waking up takes.
+const LOOK_REST: u32 = 400;
 
 /// How many times as long as a try took there is none in what runs the same executable, if that had no
 /// Python in it: more with each, within these.

@@ -8,6 +8,7 @@ use super::list::{self, figure, text};
 use super::rows::{at, label};
 use super::text::percent;
 use crate::figures;
+use crate::source::Sources;
 use crate::top::state::{State, around};
 use crate::top::ui::Ui;
 
@@ -43,8 +44,10 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, ui: &mut Ui, function:
     part("Called by", &around.callers, "(nobody: the thread begins here)");
     part("Calls", &around.callees, "(itself)");
     rows.push((None, format!("Lines of {}", at(file, None)), NOWHERE));
+    let sources = ui.sources.get_or_insert_with(|| Sources::of_process(state.about.pid));
+    let source = sources.file(&known.file).ok();
     for (line, total, _) in &around.lines {
-        let source = line.and_then(|line| ui.sources.line(state, &known.file, line));
+        let source = line.and_then(|line| source?.line(line));
         let number = line.map_or_else(|| "?".to_owned(), |line| line.to_string());
         rows.push((Some(share(*total)), format!("{number:>5}  {}", source.unwrap_or_default()), NOWHERE));
     }

@@ -1,10 +1,5 @@
 //! `rspy report`: turns recordings into any format.
 
-mod choice;
-mod holders;
-mod load;
-mod source;
-
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -14,9 +9,9 @@ use std::process::ExitCode;
 use rspy_profile::format::{Flamegraph, Table};
 use rspy_profile::{By, FORMATS, Format, FormatError, Options, Profile, Totals};
 
-use self::load::{Loaded, load};
 use crate::cli::{Grouping, Mode, Report, View};
 use crate::failure::Failure;
+use crate::load::{Loaded, Reading, load};
 use crate::progress::{grouped, report as say};
 
 /// Reads what was recorded and writes what is asked for.
@@ -40,11 +35,20 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
             "Add -f flamegraph, or leave out --view.",
         ));
     }
+    let reading = Reading {
+        filters: &options.filters,
+        mode: Mode::Cpu,
+        needs_timeline: format.about().needs_timeline
+            || options.view == View::Time
+            || !options.diff.is_empty(),
+        charges_memory: false,
+        hideprogress: options.hideprogress,
+    };
     let base = match options.diff.as_slice() {
         [] => None,
-        files => Some(load(options, files, format)?.profile),
+        files => Some(load(&reading, files)?.profile),
     };
-    let loaded = load(options, &options.files, format)?;
+    let loaded = load(&reading, &options.files)?;
     let shown = shown(options, &loaded);
     let loaded_nothing = loaded.is_empty;
     let profile = loaded.profile;
@@ -114,7 +118,6 @@ fn check_output(options: &Report, output: &Path) -> Result<(), Failure> {
 
 /// How the profile is shown.
 fn shown(options: &Report, loaded: &Loaded) -> Options {
-    let mode = load::mode(options, &loaded.profile);
     let by = match options.by {
         _ if options.function => By::Function,
         Grouping::Line | Grouping::Thread | Grouping::Process => By::Line,
@@ -128,8 +131,8 @@ fn shown(options: &Report, loaded: &Loaded) -> Options {
         full_filenames: options.full_filenames,
         by_process: options.by == Grouping::Process || loaded.by_process,
         by_thread: options.threads || loaded.by_thread || options.by == Grouping::Thread,
-        idle: mode.includes_idle(),
-        gil: mode.is_gil(),
+        idle: loaded.mode.includes_idle(),
+        gil: loaded.mode.is_gil(),
         inverted: options.invert,
         minimum: options.min.unwrap_or_default(),
         view: options.view.into(),

@@ -2,29 +2,28 @@
 
 use rspy_profile::{FrameId, Profile, StackId};
 
-use super::load::mode;
-use crate::cli::{Mode, Report};
+use crate::cli::{Filters, Mode};
 use crate::failure::Failure;
 use crate::filter::{Candidate, StackPattern, is_importlib};
 
 /// Leaves out what is not asked for.
-pub fn choose(options: &Report, profile: &mut Profile) -> Result<(), Failure> {
-    let mode = mode(options, profile);
+pub fn choose(filters: &Filters, mode: Mode, profile: &mut Profile) -> Result<(), Failure> {
     if mode == Mode::Exception {
         return Err(Failure::new(
             "A recording does not say which threads handled an exception.",
             "Record those alone: rspy record --mode exception -o FILE.",
         ));
     }
-    if options.stack_choice.hide_importlib {
+    if filters.stack_choice.hide_importlib {
         hide_importlib(profile);
     }
-    let is_chosen = |pid: u32| options.process.is_empty() || options.process.contains(&pid);
+    let is_chosen = |pid: u32| filters.process.is_empty() || filters.process.contains(&pid);
     let (processes, lost) = (&profile.processes, &mut profile.lost);
     lost.retain(|process| is_chosen(processes[process].pid));
     profile.memory.retain(|row| is_chosen(processes[row.process].pid));
-    let threads = chosen_threads(options, profile);
-    let stacks = chosen_stacks(options, profile);
+    profile.accounts.retain(|row| is_chosen(processes[row.process].pid));
+    let threads = chosen_threads(filters, profile);
+    let stacks = chosen_stacks(filters, profile);
     profile.retain(|_, run| {
         threads[run.sample.thread.index()]
             && stacks.as_ref().is_none_or(|stacks| stacks[run.sample.stack.index()])
@@ -34,11 +33,11 @@ pub fn choose(options: &Report, profile: &mut Profile) -> Result<(), Failure> {
 }
 
 /// By index of the thread.
-fn chosen_threads(options: &Report, profile: &Profile) -> Vec<bool> {
-    let filter = options.thread_choice.filter();
+fn chosen_threads(filters: &Filters, profile: &Profile) -> Vec<bool> {
+    let filter = filters.thread_choice.filter();
     let is_chosen = |thread: &rspy_profile::Thread| {
         let pid = profile.processes[thread.process].pid;
-        let is_of_process = options.process.is_empty() || options.process.contains(&pid);
+        let is_of_process = filters.process.is_empty() || filters.process.contains(&pid);
         let matches = filter.as_ref().is_none_or(|filter| {
             let candidate = Candidate {
                 os_id: thread.os_id,
@@ -54,9 +53,9 @@ fn chosen_threads(options: &Report, profile: &Profile) -> Vec<bool> {
 }
 
 /// By index of the stack; none if all are.
-fn chosen_stacks(options: &Report, profile: &Profile) -> Option<Vec<bool>> {
-    let (include, exclude) = (&options.stack_choice.include, &options.stack_choice.exclude);
-    if include.is_empty() && exclude.is_empty() && options.with.is_empty() {
+fn chosen_stacks(filters: &Filters, profile: &Profile) -> Option<Vec<bool>> {
+    let (include, exclude) = (&filters.stack_choice.include, &filters.stack_choice.exclude);
+    if include.is_empty() && exclude.is_empty() && filters.with.is_empty() {
         return None;
     }
     // What each frame has of what is asked for: the bits add up along a stack.
@@ -64,7 +63,7 @@ fn chosen_stacks(options: &Report, profile: &Profile) -> Option<Vec<bool>> {
     const NAMED: u8 = 2;
     const EXCLUDED: u8 = 4;
     let wanted =
-        if include.is_empty() { 0 } else { INCLUDED } | if options.with.is_empty() { 0 } else { NAMED };
+        if include.is_empty() { 0 } else { INCLUDED } | if filters.with.is_empty() { 0 } else { NAMED };
     let frames: Vec<u8> = profile
         .frames
         .iter()
@@ -72,7 +71,7 @@ fn chosen_stacks(options: &Report, profile: &Profile) -> Option<Vec<bool>> {
             let (name, file) = (&profile.strings[frame.name], &profile.strings[frame.file]);
             let has = |patterns: &[StackPattern]| patterns.iter().any(|pattern| pattern.matches(file));
             let bit = |is_so: bool, bit: u8| if is_so { bit } else { 0 };
-            let is_named = options.with.iter().any(|pattern| pattern.matches(name));
+            let is_named = filters.with.iter().any(|pattern| pattern.matches(name));
             bit(has(include), INCLUDED) | bit(is_named, NAMED) | bit(has(exclude), EXCLUDED)
         })
         .collect();
