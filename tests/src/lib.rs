@@ -9,6 +9,7 @@
 //! - [`target`]: starting a target, its testimony, its end
 //! - [`rspy`]: the binary under test
 //! - [`recording`]: its recordings, read without it
+//! - [`analysis`]: what it says in JSON of lines and functions
 //! - [`stacks`]: its output, compared with the testimony
 //! - [`statistics`]: how far a count may be off by chance
 //! - [`tear`]: whether a sampled stack can have existed
@@ -23,6 +24,7 @@
 //! The environment variables `RSPY` (the binary; else the workspace is built), `RSPY_PYTHONS` (a file with the output of
 //! `tools/pythons --json`; else the tool is asked), `RSPY_TEAR_SAMPLES` and `CI` change what is tested.
 
+pub mod analysis;
 pub mod documented;
 pub mod environment;
 pub mod family;
@@ -72,6 +74,14 @@ pub fn on_each(labels: &[&str], tests: &[(&str, Body)]) -> Vec<Trial> {
 /// Runs `tests` as the command line says, and exits.
 pub fn run(tests: Vec<Trial>) -> ! {
     libtest_mimic::run(&Arguments::from_args(), tests).exit()
+}
+
+/// What holds of a measurement: where others want the processors too, one may be off, but not all of three.
+pub fn in_one_of_three(measure: impl Fn() -> Outcome) -> Outcome {
+    let first = measure();
+    let Err(why) = &first else { return first };
+    println!("once more: {why}");
+    measure().or_else(|_| measure())
 }
 
 /// Like [`run`], one test after the other: for tests that need the processors for themselves.

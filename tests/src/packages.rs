@@ -66,6 +66,19 @@ pub fn gunicorn() -> Outcome<Option<[PathBuf; 2]>> {
     Ok(folder("gunicorn==23.0.0")?.zip(folder("packaging==25.0")?).map(<[PathBuf; 2]>::from))
 }
 
+/// The folders of line_profiler for `interpreter` and what it needs, for PYTHONPATH. None if it cannot be had, which
+/// stderr says.
+///
+/// # Errors
+/// In CI, where nothing may be missing.
+pub fn line_profiler(interpreter: &Interpreter) -> Outcome<Option<[PathBuf; 3]>> {
+    // The last that has 3.8.
+    let package = if interpreter.minor() < (3, 9) { "line_profiler==5.0.2" } else { "line_profiler==5.1.0" };
+    let folder = |package| provide(&interpreter.path, &interpreter.label, package);
+    let needed = folder("tomli==2.2.1")?.zip(folder("typing_extensions==4.13.2")?);
+    Ok(folder(package)?.zip(needed).map(|(own, (tomli, extensions))| [own, tomli, extensions]))
+}
+
 /// An interpreter that has pip.
 fn installer() -> Outcome<Interpreter> {
     let installers = ["3.12", "3.11", "3.13", "3.10"];

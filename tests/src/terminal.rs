@@ -48,6 +48,11 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p"])
     }
 
+    /// The same with the escape sequences of what is coloured.
+    pub fn coloured(&self) -> Outcome<String> {
+        self.tmux(&["capture-pane", "-p", "-e"])
+    }
+
     /// Waits until `text` is seen; answers with the whole screen.
     pub fn wait_for(&self, text: &str) -> Outcome<String> {
         let mut seen = String::new();

@@ -1,4 +1,5 @@
-"""cells.py: what of IPython knows the numbers of a notebook's cells, without IPython."""
+"""cells.py: what of IPython knows the numbers of a notebook's cells, and their source, without IPython."""
+import linecache
 import sys
 import types
 
@@ -38,8 +39,12 @@ shell = InteractiveShell()
 SingletonConfigurable._instance = InteractiveShell._instance = shell
 for number in range(1, 31):
     shell.compile.cache('/tmp/ipykernel_4711/%d.py' % (number * 1000), number)
+    # As IPython does it.
+    lines = ['def cell():\n', '    return %d\n' % number]
+    linecache.cache['/tmp/ipykernel_4711/%d.py' % (number * 1000)] = (20, None, lines, 'cell')
 # The same code once more, and a name that is none of a file.
 shell.compile.cache('/tmp/ipykernel_4711/7000.py', 31)
 shell.compile.cache(7, '/tmp/ipykernel_4711/7000.py')
+linecache.cache['lazy'] = (lambda: None,)
 report([])
 sys.stdin.read()

@@ -37,6 +37,7 @@ def main(end):
         cycle(lengths.uniform(0.004, 0.016))
 
 
-main(clock() + float(sys.argv[2]))
-with open(sys.argv[1], 'w') as output:
-    json.dump(seconds, output)
+if __name__ == '__main__':
+    main(clock() + float(sys.argv[2]))
+    with open(sys.argv[1], 'w') as output:
+        json.dump(seconds, output)

@@ -2,7 +2,7 @@
 //!
 //! They name process 12345, `python` and `program.py`: each runs in a pid namespace of its own in which a Python has
 //! that id, and in a folder that has the rest. Of indented lines those that begin with `rspy` are commands; what
-//! follows two blanks or more is no part of them; what is a report finds recordings there. In the help they stand below `Examples:`.
+//! follows two blanks or more is no part of them; what reads recordings finds them there. In the help they stand below `Examples:`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,20 +21,26 @@ use rustix::process::Signal;
 const PAGES: &[&str] = &[
     "README.md",
     "docs/errors.md",
+    "docs/heap.md",
+    "docs/lines.md",
+    "docs/memory.md",
     "docs/py-spy.md",
+    "docs/stats.md",
+    "docs/time.md",
     "docs/recording.md",
     "docs/comparison.md",
     "docs/top.md",
 ];
 
 /// Subcommands with help of their own.
-const COMMANDS: &[&str] = &["record", "report", "dump", "top", "completions"];
+const COMMANDS: &[&str] =
+    &["record", "report", "dump", "top", "lines", "stats", "memory", "heap", "time", "completions"];
 
 /// Starts the process that the documentation speaks of, then the command given as `$1`.
 const SCRIPT: &str = r#"
     mkfifo ready
     echo 12344 > /proc/sys/kernel/ns_last_pid
-    python spin.py > ready &
+    PYTHONTRACEMALLOC=3 python spin.py > ready &
     [ $! = 12345 ] || { echo "the process has the id $!" >&2; exit 99; }
     read -r _ < ready
     eval "$1"
@@ -48,6 +54,9 @@ def spin(count):
         count += 1
 sys.stdout.write('ready\\n')
 sys.stdout.flush()
+class Session:
+    pass
+sessions = [Session() for _ in range(10)]
 spin(0)
 ";
 
@@ -105,13 +114,24 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
     fs::write(path.join("program.py"), PROGRAM)?;
 
     // As long as the latest time that a command asks for.
-    let recorded =
-        |file: &str, seconds: u32| format!("rspy record -d {seconds} -o {file} -p 12345 > /dev/null 2>&1; ");
-    let recordings: String = match command.starts_with("rspy report") {
+    let recorded = |file: &str, seconds: u32| {
+        format!("rspy record --memory -d {seconds} -o {file} -p 12345 > /dev/null 2>&1; ")
+    };
+    let reads = ["rspy report", "rspy lines", "rspy stats", "rspy memory"]
+        .iter()
+        .any(|reader| command.starts_with(reader));
+    let recordings: String = match reads {
         true => {
             let seconds = if command.contains("--from") { 12 } else { 1 };
             let files = command.split_whitespace().filter(|word| word.ends_with(".rspy"));
             files.map(|file| recorded(file, seconds)).collect()
+        }
+        false => String::new(),
+    };
+    let heaps: String = match command.starts_with("rspy heap") && !command.contains(" save ") {
+        true => {
+            let files = command.split_whitespace().filter(|word| word.ends_with(".heap"));
+            files.map(|file| format!("rspy heap save {file} -p 12345 2> /dev/null; ")).collect()
         }
         false => String::new(),
     };
@@ -120,7 +140,7 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
     let log = path.join("log");
     let mut child = clean_command(Path::new("unshare"))
         .args(["--pid", "--fork", "--mount-proc", "--kill-child", shell, "-c", SCRIPT, shell])
-        .arg(format!("{prelude}{recordings}{command}"))
+        .arg(format!("{prelude}{recordings}{heaps}{command}"))
         .current_dir(path)
         .env("HOME", path)
         .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH")?))
@@ -133,7 +153,11 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
         let has_written = || fs::metadata(&log).is_ok_and(|log| log.len() > 0);
         process::wait_until("rspy has shown something", has_written)?;
     }
-    if is_live || (command.starts_with("rspy record") && !command.contains(" -- ")) {
+    let is_long = command.starts_with("rspy record")
+        || (command.starts_with("rspy memory")
+            && command.contains("--pid")
+            && !command.contains("--tracemalloc"));
+    if is_live || (is_long && !command.contains(" -- ")) {
         let rspy = || {
             let is_rspy = |name: String| name.trim() == "rspy";
             process::descendants(child.id())
@@ -150,7 +174,9 @@ fn works(command: &str, interpreter: &Interpreter) -> Outcome {
     if !status.success() {
         return Err(format!("{command}: {status}\n{text}{errors}").into());
     }
-    has_result(command, path, &text).map_err(|error| format!("{command}: {error}\n{text}{errors}").into())
+    // Its stdout is the command's.
+    let result = if command.starts_with("rspy time") { &errors } else { &text };
+    has_result(command, path, result).map_err(|error| format!("{command}: {error}\n{text}{errors}").into())
 }
 
 /// What of it is text.
@@ -171,7 +197,13 @@ fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
             }
             false => text_of(&fs::read(file_path)?),
         };
-        let function = if command.contains("program.py") { "work" } else { "spin" };
+        let function = match command.contains("program.py") {
+            // A picture of memory has the program alone.
+            true if words[1] == "memory" => "program",
+            false if words[1] == "heap" => "module",
+            true => "work",
+            false => "spin",
+        };
         return if recording.contains(function) {
             Ok(())
         } else {
@@ -184,8 +216,19 @@ fn has_result(command: &str, folder: &Path, text: &str) -> Outcome {
         return if completions.contains("rspy") { Ok(()) } else { Err(format!("nothing in {file}").into()) };
     }
     let expected = match words[1] {
-        "top" if command.contains("program.py") => "work",
-        "dump" | "report" | "top" => "spin",
+        "top" | "lines" | "stats" if command.contains("program.py") => "work",
+        "time" => "program",
+        "memory" if command.contains("program.py") => "program",
+        // These have no names of functions.
+        "memory" if command.contains("--tracemalloc") || command.contains("-f csv") => "12345",
+        "heap" if words[2] == "save" => {
+            let is_there = words.get(3).is_some_and(|file| folder.join(file).exists());
+            return if is_there { Ok(()) } else { Err("no heap was saved".into()) };
+        }
+        "heap" if command.contains("--growth") => "What has changed",
+        "heap" if command.contains("--why") => "module __main__",
+        "heap" => "MB",
+        "dump" | "report" | "top" | "lines" | "stats" | "memory" => "spin",
         _ => "rspy",
     };
     if text.contains(expected) { Ok(()) } else { Err(format!("it does not say {expected}").into()) }

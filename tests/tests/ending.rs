@@ -154,10 +154,12 @@ fn interrupted_command(interpreter: &Interpreter) -> Outcome {
     let recording = Recording::start(&["--rate", "1000", "--", &python, "-c", script, &proof_path])?;
     process::wait_until("the command runs", || proof.exists())?;
     wait_for_work(&recording)?;
-    for child in process::children(recording.run.pid()) {
+    // A terminal sends it to both at once; a command that had ended by itself before would be another case.
+    let children = process::children(recording.run.pid());
+    recording.run.send(Signal::INT)?;
+    for child in children {
         process::send(child, Signal::INT)?;
     }
-    recording.run.send(Signal::INT)?;
     let (profile, _) = recording.finish()?;
     let has_spin = profile.stacks.iter().any(|(stack, _)| stack.iter().any(|frame| frame.name == "spin"));
     if has_spin { Ok(()) } else { Err("the command's function was not seen".into()) }

@@ -154,7 +154,16 @@ fn numbering(interpreter: &Interpreter) -> Outcome {
     if cells != told {
         return Err(format!("the cells are {cells:?}").into());
     }
+    let source = attached.cached_lines(process.memory(), "/tmp/ipykernel_4711/7000.py");
+    let lines = Some(vec!["def cell():".to_owned(), "    return 7".to_owned()]);
+    if source != lines || attached.cached_lines(process.memory(), "lazy").is_some() {
+        return Err(format!("the source of a cell is {source:?}").into());
+    }
     for_every_fault(&process, |memory| {
+        let seen = attached.cached_lines(memory, "/tmp/ipykernel_4711/7000.py");
+        if seen.is_some() && seen != lines {
+            return Err(format!("the source of a cell is {seen:?}").into());
+        }
         for (file, number) in attached.notebook_cells(memory) {
             if told.get(&file) != Some(&number) {
                 return Err(format!("{file} is {number}").into());

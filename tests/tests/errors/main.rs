@@ -1,6 +1,7 @@
 //! What rspy says when it fails: each message that `docs/errors.md` promises, brought about for real.
 
 mod attaching;
+mod heaps;
 mod output;
 mod permission;
 mod recordings;
@@ -119,7 +120,20 @@ const CASES: &[Case] = &[
     ("view-changes", recordings::view_changes, Need::Nothing),
     ("report-exception", recordings::exceptions, Need::Nothing),
     ("limits", recordings::no_recording, Need::Nothing),
+    ("looks-like-command", recordings::looks_like_command, Need::Nothing),
+    ("heap-limit", heaps::limit, Need::Nothing),
+    ("heap-missing", heaps::missing, Need::Nothing),
+    ("heap-foreign", heaps::foreign, Need::Nothing),
+    ("heap-damaged", heaps::damaged, Need::Nothing),
+    ("heap-saving", heaps::saving, Need::Nothing),
+    ("heap-address", heaps::address, Need::Nothing),
+    ("heap-type", heaps::no_type, Need::Nothing),
+    ("no-lines", recordings::no_lines, Need::Nothing),
+    ("no-such-function", recordings::no_such_function, Need::Nothing),
+    ("no-functions", recordings::no_functions, Need::Nothing),
+    ("no-match", recordings::no_match, Need::Nothing),
     ("memory-format", recordings::memory_format, Need::Nothing),
+    ("memory-none", recordings::memory_none, Need::Nothing),
 ];
 
 /// Every row of the page comes from a test, and what tests expect is on the page.

@@ -8,7 +8,7 @@ use std::process::Command;
 use rspy_tests::Outcome;
 
 use crate::output::mounted;
-use crate::scene::{AS_NOBODY, Public, fails, python, record, rspy};
+use crate::scene::{AS_NOBODY, Public, fails, is_message, python, record, rspy};
 
 /// What a file begins with, by docs/recording.md.
 const HEADER: [u8; 12] = *b"\x89rspy\r\n\x1a\x01\0\0\0";
@@ -162,4 +162,55 @@ pub fn memory_format() -> Outcome {
     let mut command = record(rspy(), 1, Path::new("profile.svg"));
     command.arg("--memory");
     fails("memory-format", command).map(drop)
+}
+
+pub fn memory_none() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut command = rspy();
+    command.arg("memory").arg(recorded(folder.path())?);
+    fails("memory-none", command).map(drop)
+}
+
+/// `rspy lines` of what is meant to be started.
+pub fn looks_like_command() -> Outcome {
+    for (command, words) in [
+        ("lines", &["python3", "app.py"][..]),
+        ("stats", &["app.py"]),
+        ("lines", &["/usr/bin/python3", "-r", "50"]),
+    ] {
+        let mut rspy = rspy();
+        rspy.arg(command).args(words);
+        let message = fails("looks-like-command", rspy)?;
+        if !message.contains(&format!("    rspy {command} -- {}", words.join(" "))) {
+            return Err(message.into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether `command` of a recording says what the row `id` does, and shows nothing.
+fn shows_nothing(id: &str, words: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = recorded(folder.path())?;
+    let output = rspy().args(words).arg(&file).output()?;
+    if !output.status.success() {
+        return Err(format!("{output:?}").into());
+    }
+    is_message(id, &String::from_utf8(output.stderr)?)
+}
+
+pub fn no_lines() -> Outcome {
+    shows_nothing("no-lines", &["lines", "--mode", "gil", "--thread", "nosuch"])
+}
+
+pub fn no_such_function() -> Outcome {
+    shows_nothing("no-such-function", &["lines", "--function", "nosuch"])
+}
+
+pub fn no_functions() -> Outcome {
+    shows_nothing("no-functions", &["stats", "--thread", "nosuch"])
+}
+
+pub fn no_match() -> Outcome {
+    shows_nothing("no-match", &["stats", "--function", "nosuch"])
 }

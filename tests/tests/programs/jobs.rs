@@ -4,6 +4,7 @@ use std::fs::{self, File};
 
 use rspy_cpython::Attached;
 use rspy_process::Process;
+use rspy_tests::analysis::{Lines, json};
 use rspy_tests::environment::{Environment, programs};
 use rspy_tests::interpreters::Interpreter;
 use rspy_tests::meeting::MeetingPoint;
@@ -115,8 +116,15 @@ pub fn jupyter(interpreter: &Interpreter) -> Outcome {
     meeting.part();
 
     let profile = record(kernel.pid(), &[])?;
+    // The source of a cell is in the kernel's memory only.
+    let pid = kernel.pid().to_string();
+    let lines: Lines = json("lines", &["-d", "1", "--function", "compute", "--pid", &pid])?;
     File::create(stop)?;
     is_mostly(&profile, &compute, 0.6)?;
+    let seen = lines.of("compute")?.line_with("# computes")?;
+    if seen.line != Some(compute.line) || seen.samples == 0 {
+        return Err(format!("the cell by line: {lines:?}").into());
+    }
     client.ends_saying("results were right")
 }
 

@@ -1,0 +1,57 @@
+//! `rspy heap`: what it counts, compared with what programs count themselves; who holds what; saved heaps.
+
+mod census;
+mod faults;
+mod footprints;
+mod held;
+mod references;
+mod saved;
+mod sizes;
+
+use rspy_tests::{Body, on_each, run};
+
+/// All of them, but for free-threaded builds, which have another allocator.
+const ALL: &[&str] = &["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
+
+/// Those that can write down what is asked of their allocators.
+const WITH_TRACES: &[&str] = &["3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
+
+/// Those that count arenas themselves.
+const WITH_ARENAS: &[&str] = &["3.6", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
+
+fn main() {
+    let on_all: &[(&str, Body)] = &[
+        ("exact", census::exact),
+        ("sums", census::sums),
+        ("why", held::why),
+        ("retained", held::retained),
+        ("references", references::references),
+    ];
+    let on_some: &[(&str, Body)] = &[
+        ("shown", census::shown),
+        ("instances", held::instances),
+        ("advice", held::advice),
+        ("saved", saved::saved),
+        ("leak", saved::leak),
+        ("damaged", saved::damaged),
+    ];
+    let mut tests = on_each(ALL, on_all);
+    let of_sizes: &[(&str, Body)] = &[("sizes", sizes::sizes), ("layouts", sizes::layouts)];
+    tests.extend(on_each(ALL, of_sizes));
+    tests.extend(on_each(&["3.13t", "3.13d"], of_sizes));
+    let of_others: &[(&str, Body)] = &[
+        ("sizes_of_other_allocators", sizes::allocated),
+        ("footprints_of_other_allocators", footprints::allocated),
+    ];
+    tests.extend(on_each(&["3.9", "3.11", "3.14"], of_others));
+    tests.extend(on_each(WITH_TRACES, &[("footprints", footprints::footprints)]));
+    // Where there are no arenas, objects are found by what refers to them: garbage is not.
+    tests.extend(on_each(&["3.13t"], &[("saved", saved::saved)]));
+    tests.extend(on_each(&["3.13d"], &[("exact", census::exact), ("why", held::why)]));
+    tests.extend(on_each(&["3.8", "3.12"], &[("allocators", census::allocators)]));
+    tests.extend(on_each(&["2.7", "3.8", "3.11", "3.13"], &[("faults", faults::faults)]));
+    tests.extend(on_each(WITH_ARENAS, &[("arenas", census::arenas)]));
+    tests.extend(on_each(&["3.8", "3.13"], on_some));
+    tests.extend(on_each(&["3.8", "3.12", "3.14"], &[("busy", census::busy)]));
+    run(tests);
+}
