@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::heap::Heap;
 use crate::object::Object;
 use crate::size::Size;
@@ -37,9 +35,9 @@ pub struct Census {
     pub misfits: u64,
 }
 
-/// What was counted of a part of the objects.
+/// What was counted of a part of the objects, by the number of their type.
 #[derive(Default)]
-struct Counted(FxHashMap<u64, OfType>);
+struct Counted(Vec<Option<OfType>>);
 
 impl Counted {
     fn add(&mut self, object: &Object<'_>, size: Size) {
@@ -49,7 +47,11 @@ impl Counted {
             size: Size::default(),
             largest: (object.at, size),
         };
-        let total = self.0.entry(object.of.at).or_insert_with(none);
+        let index = object.of.id as usize;
+        if index >= self.0.len() {
+            self.0.resize(index + 1, None);
+        }
+        let total = self.0[index].get_or_insert_with(none);
         total.count += 1;
         total.size.reported = total.size.reported.saturating_add(size.reported);
         total.size.footprint = total.size.footprint.saturating_add(size.footprint);
@@ -59,10 +61,14 @@ impl Counted {
     }
 
     fn merge(mut self, other: Counted) -> Counted {
-        for (at, new) in other.0 {
-            match self.0.get_mut(&at) {
-                None => drop(self.0.insert(at, new)),
-                Some(total) => {
+        if other.0.len() > self.0.len() {
+            self.0.resize(other.0.len(), None);
+        }
+        for (total, new) in self.0.iter_mut().zip(other.0) {
+            match (total, new) {
+                (_, None) => {}
+                (total @ None, new) => *total = new,
+                (Some(total), Some(new)) => {
                     total.count += new.count;
                     total.size.reported = total.size.reported.saturating_add(new.size.reported);
                     total.size.footprint = total.size.footprint.saturating_add(new.size.footprint);
@@ -84,7 +90,7 @@ impl Census {
             heap.walk(&types, |counted: &mut Counted, object| counted.add(object, reader.size(object)));
         let counted = walked.parts.into_iter().fold(Counted::default(), Counted::merge);
         Census {
-            types: counted.0.into_values().collect(),
+            types: counted.0.into_iter().flatten().collect(),
             blocks: walked.blocks,
             objects_in_blocks: walked.objects_in_blocks,
             objects_outside: walked.objects_outside,

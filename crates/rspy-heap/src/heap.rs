@@ -57,17 +57,42 @@ struct Met<S> {
     blocks: u64,
     objects: u64,
     misfits: u64,
-    /// What was referred to outside of the pools.
-    outside: FxHashSet<u64>,
+    outside: Outside,
 }
 
-/// Remembers what `object` refers to that is not in a pool.
-fn look_outside(outside: &mut FxHashSet<u64>, reader: &Reader<'_>, object: &Object<'_>) {
-    reader.references(object, &mut |at, _| {
-        if at.is_multiple_of(8) && reader.image.covers(at) && reader.allocated.pool_of(at).is_none() {
-            outside.insert(at);
-        }
-    });
+/// How many addresses are remembered as met just now: a power of two.
+const RECENT: usize = 1 << 10;
+
+/// What was referred to outside of the pools.
+struct Outside {
+    all: FxHashSet<u64>,
+    /// What was met just now, by a few bits of it: classes, `None` and small numbers are met again and again.
+    recent: Box<[u64; RECENT]>,
+}
+
+impl Default for Outside {
+    fn default() -> Outside {
+        Outside { all: FxHashSet::default(), recent: Box::new([0; RECENT]) }
+    }
+}
+
+impl Outside {
+    /// Remembers what `object` refers to that is not in a pool.
+    fn look(&mut self, reader: &Reader<'_>, object: &Object<'_>) {
+        reader.references(object, &mut |at, _| {
+            if reader.allocated.block_size(at).is_some() {
+                return;
+            }
+            let recent = &mut self.recent[(at >> 3) as usize % RECENT];
+            if *recent == at {
+                return;
+            }
+            *recent = at;
+            if at.is_multiple_of(8) && reader.image.covers(at) {
+                self.all.insert(at);
+            }
+        });
+    }
 }
 
 /// The objects of a list of the collector.
@@ -120,7 +145,7 @@ impl<'i> Heap<'i> {
     /// Whether `at` was never allocated: it lies in variables of the interpreter or of a library.
     pub fn is_static(&self, at: u64) -> bool {
         // An arena may lie right behind the variables of a library.
-        if self.allocated.pool_of(at).is_some() {
+        if self.allocated.block_size(at).is_some() {
             return false;
         }
         let next = self.variables.partition_point(|range| range.start <= at);
@@ -167,7 +192,7 @@ impl<'i> Heap<'i> {
                         if let Some(object) = reader.in_block(types, known, block, pool.block, alignment) {
                             met.objects += 1;
                             each(&mut met.part, &object);
-                            look_outside(&mut met.outside, &reader, &object);
+                            met.outside.look(&reader, &object);
                         }
                     }
                 }
@@ -181,18 +206,18 @@ impl<'i> Heap<'i> {
             walked.objects_in_blocks += one.objects;
             walked.misfits += one.misfits;
             walked.parts.push(one.part);
-            rest.outside.extend(one.outside);
+            rest.outside.all.extend(one.outside.all);
         }
         let lists = self.attached.gc_lists(image).unwrap_or_default();
-        let is_outside = |at: &u64| self.allocated.pool_of(*at).is_none();
+        let is_outside = |at: &u64| self.allocated.block_size(*at).is_none();
         for head in lists {
-            rest.outside.extend(tracked(&reader, head.0).filter(is_outside));
+            rest.outside.all.extend(tracked(&reader, head.0).filter(is_outside));
         }
         // What is on no list and not in a pool is found from where the interpreter finds it.
         if self.attached.abi().free_threaded {
             let held = held_by_interpreters(self.attached, &self.memory).into_iter().map(|(_, at)| at);
             let locals = frames(self.attached, &self.memory).into_iter().flat_map(|frame| frame.locals);
-            rest.outside.extend(held.chain(locals.map(|(_, at)| at)));
+            rest.outside.all.extend(held.chain(locals.map(|(_, at)| at)));
         }
         walked.objects_outside = self.outside(types, &mut rest, each);
         walked.parts.push(rest.part);
@@ -203,7 +228,7 @@ impl<'i> Heap<'i> {
     /// many there are.
     fn outside<S>(&self, types: &Types<'_>, rest: &mut Met<S>, each: impl Fn(&mut S, &Object<'_>)) -> u64 {
         let reader = self.reader();
-        let mut seen = std::mem::take(&mut rest.outside);
+        let mut seen = std::mem::take(&mut rest.outside.all);
         let mut next: Vec<u64> = seen.iter().copied().collect();
         let mut known = Known::default();
         let mut count = 0;
@@ -211,8 +236,8 @@ impl<'i> Heap<'i> {
             let Some(object) = reader.at(types, &mut known, at) else { continue };
             count += 1;
             each(&mut rest.part, &object);
-            look_outside(&mut rest.outside, &reader, &object);
-            next.extend(rest.outside.drain().filter(|at| seen.insert(*at)));
+            rest.outside.look(&reader, &object);
+            next.extend(rest.outside.all.drain().filter(|at| seen.insert(*at)));
         }
         count
     }

@@ -17,6 +17,8 @@ const GAP: u64 = 1 << 30;
 
 /// A huge page of x86-64, in bytes.
 const HUGE_PAGE: usize = 2 << 20;
+/// How much of one must be filled for it to be asked for, in bytes.
+const FULL: usize = HUGE_PAGE / 4 * 3;
 
 /// How much is copied at a time, in bytes.
 const PIECE: u64 = 4 << 20;
@@ -56,6 +58,8 @@ pub struct Plan {
 /// The copy.
 pub struct Image {
     clusters: Vec<Cluster>,
+    /// The number of the largest: most addresses lie in it.
+    largest: usize,
     /// Bytes that were copied.
     pub bytes: u64,
     /// Bytes that are in swap space: they were left there, and are zeros here.
@@ -80,18 +84,28 @@ impl Cluster {
         Ok(Cluster { range, copy: copy.map_err(ImageError::NoRoom)?, pages })
     }
 
-    /// Asks for huge pages where all of each will be filled: giving them takes far less time.
-    fn use_huge_pages<'r>(&self, runs: impl Iterator<Item = &'r Range<u64>>) {
+    /// Asks for huge pages where most of each will be filled: giving them takes far less time.
+    fn use_huge_pages(&self) {
         let base = self.copy.as_ptr().addr();
-        for run in runs {
-            let offset = |at: u64| usize::try_from(at - self.range.start).unwrap_or(0);
-            let start = (base + offset(run.start)).next_multiple_of(HUGE_PAGE) - base;
-            let end = (base + offset(run.end.min(self.range.end))) / HUGE_PAGE * HUGE_PAGE;
-            if let Some(length) = end.checked_sub(base + start).filter(|length| *length > 0) {
+        let first = base.next_multiple_of(HUGE_PAGE) - base;
+        let is_full = |start: &usize| {
+            let page = start / PAGE as usize;
+            let filled = (page..page + HUGE_PAGE / PAGE as usize).filter(|page| self.is_copied(*page));
+            filled.count() * PAGE as usize >= FULL
+        };
+        let slots: Vec<usize> =
+            (first..(self.copy.len() + 1).saturating_sub(HUGE_PAGE)).step_by(HUGE_PAGE).collect();
+        for together in slots.chunk_by(|one, next| is_full(one) == is_full(next)) {
+            if let Some(start) = together.first().filter(|start| is_full(start)) {
                 // A kernel without them gives small ones.
-                let _ = self.copy.advise_range(Advice::HugePage, start, length);
+                let _ = self.copy.advise_range(Advice::HugePage, *start, together.len() * HUGE_PAGE);
             }
         }
+    }
+
+    /// Whether the page with this number, counted from the beginning, is copied.
+    fn is_copied(&self, page: usize) -> bool {
+        self.pages.get(page / 64).is_some_and(|bits| bits & (1 << (page % 64)) != 0)
     }
 
     /// Remembers that the pages of `run` are copied.
@@ -107,9 +121,7 @@ impl Cluster {
 
     /// The pages that were copied, those that follow each other together.
     fn runs(&self) -> impl Iterator<Item = Range<u64>> {
-        let is_there = |page: &u64| {
-            self.pages.get((page / 64) as usize).is_some_and(|bits| bits & (1 << (page % 64)) != 0)
-        };
+        let is_there = |page: &u64| self.is_copied(*page as usize);
         let count = (self.range.end - self.range.start) / PAGE;
         let mut page = 0;
         std::iter::from_fn(move || {
@@ -123,8 +135,7 @@ impl Cluster {
     /// Whether all pages of `len` bytes at `offset` were copied.
     fn has(&self, offset: usize, len: usize) -> bool {
         let (first, last) = (offset / PAGE as usize, offset.saturating_add(len.max(1) - 1) / PAGE as usize);
-        (first..=last)
-            .all(|page| self.pages.get(page / 64).is_some_and(|bits| bits & (1 << (page % 64)) != 0))
+        (first..=last).all(|page| self.is_copied(page))
     }
 }
 
@@ -191,7 +202,7 @@ impl Plan {
     /// Has the kernel give the room now: it takes longer than to copy.
     fn prepare(&mut self) {
         for cluster in &self.clusters {
-            cluster.use_huge_pages(self.runs.iter().filter(|run| cluster.range.contains(&run.start)));
+            cluster.use_huge_pages();
         }
         self.pieces().into_par_iter().for_each(|piece| {
             for byte in piece.into.iter_mut().step_by(PAGE as usize) {
@@ -240,7 +251,13 @@ impl Plan {
         let lost: Result<Vec<u64>, ReadError> =
             self.pieces().into_par_iter().map_init(&open, copied).collect();
         let lost = lost?.iter().sum();
-        Ok(Image { clusters: self.clusters, bytes: self.bytes, swapped: self.swapped, lost })
+        Ok(Image {
+            largest: largest(&self.clusters),
+            clusters: self.clusters,
+            bytes: self.bytes,
+            swapped: self.swapped,
+            lost,
+        })
     }
 }
 
@@ -296,7 +313,9 @@ impl Image {
     /// The number of the cluster that `at` lies in, and how far from its beginning.
     #[inline]
     fn place(&self, at: u64) -> Option<(&Cluster, usize)> {
-        let cluster = self.clusters.iter().find(|cluster| cluster.range.contains(&at))?;
+        let of = |cluster: &&Cluster| cluster.range.contains(&at);
+        let largest = self.clusters.get(self.largest).filter(of);
+        let cluster = largest.or_else(|| self.clusters.iter().find(of))?;
         Some((cluster, usize::try_from(at - cluster.range.start).ok()?))
     }
 
@@ -347,13 +366,21 @@ impl Image {
             cluster.mark(run);
             bytes += run.end - run.start;
         }
-        Ok(Image { clusters, bytes, swapped: 0, lost: 0 })
+        Ok(Image { largest: largest(&clusters), clusters, bytes, swapped: 0, lost: 0 })
     }
 
     /// The parts of the address space that were copied.
     pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
         self.clusters.iter().map(|cluster| cluster.range.clone())
     }
+}
+
+/// The number of the largest of `clusters`.
+fn largest(clusters: &[Cluster]) -> usize {
+    let numbered = clusters.iter().enumerate();
+    numbered
+        .max_by_key(|(_, cluster)| cluster.range.end - cluster.range.start)
+        .map_or(0, |(number, _)| number)
 }
 
 /// What was copied, not the zeros around it.

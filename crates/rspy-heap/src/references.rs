@@ -124,12 +124,11 @@ impl Reader<'_> {
     /// Every word of an object from `start` on.
     fn body(&self, object: &Object<'_>, start: u64, each: &mut impl FnMut(u64, Edge)) {
         let Object { at, of, .. } = *object;
-        let whole = match self.allocated.pool_of(at) {
+        let block = if of.kind == Kind::Running { self.allocated.block_of(at) } else { None };
+        let whole = match block {
             // All of its block: it has more than its type says.
-            Some(pool) if of.kind == Kind::Running => {
-                pool.block_of(at).map_or(of.basicsize, |block| (block + pool.block).saturating_sub(at))
-            }
-            _ => self.fixed_part(of, at).unwrap_or(of.basicsize),
+            Some(block) => block.end - at,
+            None => self.fixed_part(of, at).unwrap_or(of.basicsize),
         };
         let Some(body) = self.image.bytes(at, whole as usize) else { return };
         for offset in (start as usize..body.len()).step_by(8) {

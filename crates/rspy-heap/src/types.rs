@@ -108,9 +108,26 @@ struct Inner {
     all: Vec<Arc<Type>>,
 }
 
+/// How many addresses are looked up without a search: a power of two.
+const RECENT: usize = 64;
+
 /// What was asked for before.
 #[derive(Default)]
-pub struct Known(FxHashMap<u64, Option<Arc<Type>>>);
+pub struct Known {
+    types: Vec<Arc<Type>>,
+    /// Places in `types`; of what is no type as well.
+    places: FxHashMap<u64, Option<u32>>,
+    /// Addresses that were asked for just now, by a few of their bits, with the places of their types.
+    recent: Recent,
+}
+
+struct Recent([(u64, u32); RECENT]);
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent([(0, 0); RECENT])
+    }
+}
 
 impl<'i> Types<'i> {
     /// None yet.
@@ -126,14 +143,28 @@ impl<'i> Types<'i> {
     /// The type at `at`, if there is one.
     #[inline]
     pub fn get<'k>(&self, known: &'k mut Known, at: u64) -> Option<&'k Arc<Type>> {
+        let recent = known.recent.0[(at >> 4) as usize % RECENT];
+        let place = if recent.0 == at && at != 0 { recent.1 } else { self.place(known, at)? };
+        known.types.get(place as usize)
+    }
+
+    /// The place in `known` of the type at `at`.
+    fn place(&self, known: &mut Known, at: u64) -> Option<u32> {
         // What is no pointer into the image is asked for far too often to be remembered.
         if !at.is_multiple_of(8) || !self.image.covers(at) {
             return None;
         }
-        if known.0.len() > MAX_STRANGERS {
-            known.0.retain(|_, found| found.is_some());
+        if known.places.len() > MAX_STRANGERS {
+            known.places.retain(|_, place| place.is_some());
         }
-        known.0.entry(at).or_insert_with(|| self.resolve(at)).as_ref()
+        let types = &mut known.types;
+        let place = *known.places.entry(at).or_insert_with(|| {
+            let found = self.resolve(at)?;
+            types.push(found);
+            u32::try_from(types.len() - 1).ok()
+        });
+        known.recent.0[(at >> 4) as usize % RECENT] = (at, place?);
+        place
     }
 
     /// Those known so far, by number.
