@@ -12,7 +12,7 @@ use rspy_tests::rspy::Run;
 use rspy_tests::target::scripts;
 
 /// How many objects of most types the program makes.
-const COUNT: &str = "150000";
+pub const COUNT: &str = "150000";
 
 /// How far the number of blocks in use may be off, as a part of it: the program counts those that are too large for a pool as
 /// well.
@@ -26,7 +26,7 @@ const TRACKED: [&str; 7] = ["function", "module", "set", "list", "property", "ce
 
 /// What the program counted.
 #[derive(Deserialize)]
-struct Truth {
+pub struct Truth {
     made: BTreeMap<String, u64>,
     tracked: BTreeMap<String, u64>,
     blocks: Option<u64>,
@@ -92,7 +92,7 @@ impl Heap {
 }
 
 /// The program, when all is in place.
-fn known(interpreter: &Interpreter, count: &str) -> Outcome<(Program, Truth)> {
+pub fn known(interpreter: &Interpreter, count: &str) -> Outcome<(Program, Truth)> {
     let mut command = command(&interpreter.path);
     command.arg(scripts().join("heap_known.py")).args([count, "truth"]);
     let mut program = Program::start(command)?;

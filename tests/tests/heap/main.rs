@@ -35,6 +35,7 @@ fn main() {
         ("saved", saved::saved),
         ("leak", saved::leak),
         ("damaged", saved::damaged),
+        ("interrupted", saved::interrupted),
     ];
     let mut tests = on_each(ALL, on_all);
     let of_sizes: &[(&str, Body)] = &[("sizes", sizes::sizes), ("layouts", sizes::layouts)];

@@ -1,6 +1,7 @@
 //! Heaps in files: the same answers without the process, what has grown, and what is no heap.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use rspy_tests::interpreters::Interpreter;
 use rspy_tests::process::send;
 use rspy_tests::rspy::Run;
 
+use super::census;
 use super::held::{json, program, text};
 
 /// What is asked of both.
@@ -76,6 +78,28 @@ pub fn leak(interpreter: &Interpreter) -> Outcome {
         return Err(format!("new: {}", report["new"]).into());
     }
     Ok(())
+}
+
+/// Whoever interrupts while the file is written finds nothing of it, and the heap that was there before.
+pub fn interrupted(interpreter: &Interpreter) -> Outcome {
+    let (program, _) = census::known(interpreter, census::COUNT)?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("app.heap");
+    fs::write(&file, "what was there")?;
+    let count = || -> Outcome<usize> { Ok(fs::read_dir(folder.path())?.count()) };
+    let pid = program.pid().to_string();
+    let mut run = Run::start(["heap", "save", &file.to_string_lossy(), "--pid", &pid])?;
+    // It is written under another name.
+    while count()? == 1 && !run.has_ended() {
+        std::thread::yield_now();
+    }
+    run.send(Signal::INT)?;
+    let output = run.output()?;
+    let is_as_before = count()? == 1 && fs::read(&file)? == b"what was there";
+    match output.status.signal() == Some(Signal::INT.as_raw()) && is_as_before {
+        true => Ok(()),
+        false => Err(format!("{} files, {output:?}", count()?).into()),
+    }
 }
 
 /// What is no heap, or not all of one, is refused with what to do.

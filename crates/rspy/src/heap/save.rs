@@ -1,11 +1,13 @@
 //! `rspy heap save`: a heap in a file.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use rspy_heap::holders::Holders;
 use rspy_heap::objects::Objects;
 use rspy_heap::snapshot;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
 use tempfile::NamedTempFile;
 
 use super::captured::Captured;
@@ -13,6 +15,7 @@ use super::megabytes;
 use crate::cli::HeapSave;
 use crate::failure::Failure;
 use crate::progress::{during, report};
+use crate::signals::{Received, Signals};
 
 /// Saves the heap of a process.
 pub fn save(options: &HeapSave) -> Result<(), Failure> {
@@ -26,12 +29,27 @@ pub fn save(options: &HeapSave) -> Result<(), Failure> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    // Until then whoever interrupts finds nothing of it left.
+    let mut interrupted = Interrupted { signals: Signals::collect(false)?, is: false };
     let mut file = NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
-    let mut out = BufWriter::new(file.as_file_mut());
-    snapshot::write(&mut out, &captured.about, &captured.attached, &captured.maps, &captured.image, &pages)
-        .and_then(|()| out.flush())
-        .map_err(|error| failed(&error))?;
+    let mut out = BufWriter::new(Interruptible { file: file.as_file_mut(), interrupted: &mut interrupted });
+    let written = snapshot::write(
+        &mut out,
+        &captured.about,
+        &captured.attached,
+        &captured.maps,
+        &captured.image,
+        &pages,
+    )
+    .and_then(|()| out.flush());
     drop(out);
+    if interrupted.is {
+        drop(file);
+        // This ends rspy, as it cannot fail for a signal that exists.
+        let _ = emulate_default_handler(SIGINT);
+        return written.map_err(|error| failed(&error));
+    }
+    written.map_err(|error| failed(&error))?;
     let size = file.as_file().metadata().map_or(0, |metadata| metadata.len());
     file.persist(&options.file).map_err(|error| failed(&error.error))?;
     let name = options.file.display();
@@ -41,4 +59,35 @@ pub fn save(options: &HeapSave) -> Result<(), Failure> {
         megabytes(size)
     ));
     Ok(())
+}
+
+/// Whether the user wants no more of it.
+struct Interrupted {
+    signals: Signals,
+    is: bool,
+}
+
+/// A file that is written to until somebody interrupts.
+struct Interruptible<'f, W> {
+    file: W,
+    interrupted: &'f mut Interrupted,
+}
+
+impl<W: Write> Write for Interruptible<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.interrupted.signals.next() {
+            Some(Received::Interrupt) => self.interrupted.is = true,
+            Some(Received::Suspend) => self.interrupted.signals.suspend(),
+            Some(Received::Flush | Received::PassOn(_)) | None => {}
+        }
+        if self.interrupted.is {
+            // Not `Interrupted`, after which writers go on.
+            return Err(io::Error::other("interrupted"));
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
