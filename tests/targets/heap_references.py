@@ -1,5 +1,6 @@
-"""heap_references.py FILE: makes objects of many types, loads what large programs load, and writes to FILE for each object that
-the collector tracks its address, its type and what gc.get_referents() gives, by spaces; says how many, and waits.
+"""heap_references.py FILE MODULE...: makes objects of many types, loads what large programs load and these modules, and writes
+to FILE for each object that the collector tracks its address, its type and what gc.get_referents() gives, by spaces; says how
+many, and waits.
 """
 import collections
 import ctypes
@@ -17,6 +18,8 @@ for name in ('argparse', 'asyncio', 'concurrent.futures', 'dataclasses', 'doctes
         __import__(name)
     except ImportError:
         pass
+for name in sys.argv[2:]:
+    __import__(name)
 
 
 class Plain(object):

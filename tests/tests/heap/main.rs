@@ -38,6 +38,9 @@ fn main() {
         ("interrupted", saved::interrupted),
     ];
     let mut tests = on_each(ALL, on_all);
+    let of_applications: &[(&str, Body)] =
+        &[("references-of-an-application", references::references_of_an_application)];
+    tests.extend(on_each(&["3.11", "3.13"], of_applications));
     let of_sizes: &[(&str, Body)] = &[("sizes", sizes::sizes), ("layouts", sizes::layouts)];
     tests.extend(on_each(ALL, of_sizes));
     tests.extend(on_each(&["3.13t", "3.13d"], of_sizes));

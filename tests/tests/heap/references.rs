@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::path::Path;
 
 use rspy_cpython::Attached;
 use rspy_heap::heap::Heap;
@@ -12,6 +13,7 @@ use rspy_process::maps::Mapping;
 use rspy_process::{LiveMemory, Process, ReadError};
 
 use rspy_tests::Outcome;
+use rspy_tests::environment::Environment;
 use rspy_tests::interpreters::Interpreter;
 use rspy_tests::program::{Program, command};
 use rspy_tests::target::scripts;
@@ -22,6 +24,10 @@ const OVERALL: f64 = 0.99;
 
 /// Objects that the program may have had only while it wrote.
 const GONE: u64 = 5;
+
+/// What an application loads.
+const APPLICATION: [&str; 5] =
+    ["django.db.models", "django.forms", "django.template.engine", "django.views.generic", "pandas"];
 
 /// Types whose members are known one by one.
 const EXACT: &[&str] = &[
@@ -107,9 +113,19 @@ impl Copied {
     }
 }
 
+/// Of a program with the standard library.
 pub fn references(interpreter: &Interpreter) -> Outcome {
-    let mut command = command(&interpreter.path);
-    command.arg(scripts().join("heap_references.py")).arg("references");
+    of_program(interpreter, &interpreter.path, &[])
+}
+
+/// Of one that has loaded Django, pandas and numpy: whatever types they have written in C.
+pub fn references_of_an_application(interpreter: &Interpreter) -> Outcome {
+    of_program(interpreter, &Environment::of(interpreter)?.executable("python"), &APPLICATION)
+}
+
+fn of_program(interpreter: &Interpreter, python: &Path, modules: &[&str]) -> Outcome {
+    let mut command = command(python);
+    command.arg(scripts().join("heap_references.py")).arg("references").args(modules);
     let mut program = Program::start(command)?;
     program.says(" objects")?;
     let truth = fs::read_to_string(program.file("references"))?;
@@ -199,6 +215,10 @@ fn compare(heap: &Heap<'_>, objects: &Objects, at: u64, expected: &HashSet<u64>,
     };
     let beyond: Vec<String> =
         edges.iter().filter(is_beyond).map(|(to, edge)| format!("{} {edge:?}", name(to))).collect();
+    // Where the values of a dict stand in its instance (3.13 and later), the collector goes to them from there.
+    if object.of.name == "dict" && expected.is_empty() {
+        return;
+    }
     found.expected += expected.len() as u64;
     found.lacking += lacking.len() as u64;
     found.beyond += beyond.len() as u64;
