@@ -1,7 +1,8 @@
 //! A copy of the memory in which objects live.
 //!
 //! What lies near each other in the process lies as far apart in the copy (a *cluster*), so that an address is found by one
-//! subtraction. Where the process has nothing in memory the copy has zeros that take no memory either.
+//! subtraction. Where the process has nothing in memory the copy has zeros, which take memory only in huge pages
+//! that are filled for the most part.
 
 use std::io;
 use std::ops::Range;
