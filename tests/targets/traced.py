@@ -80,6 +80,8 @@ def traced(now):
 
 
 def wait():
+    # Some names live in the cache of methods alone, until an entry of it is wanted for another one: at any lookup.
+    getattr(sys, '_clear_type_cache', int)()
     while True:
         # Kept: tracemalloc counts it now as it did while nothing had been read.
         byte = os.read(0, 1)
