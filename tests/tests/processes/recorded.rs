@@ -24,6 +24,9 @@ const SHARE: f64 = 0.7;
 /// processors as well.
 const FEWEST: u64 = 10;
 
+/// So many samples of a process, and one in twenty, may be of threads that fell asleep just when they were looked at.
+const FELL_ASLEEP: u64 = 3;
+
 /// A recording that goes on.
 pub struct Running {
     recording: Recording,
@@ -152,7 +155,7 @@ impl Recorded {
             // What is lost is no sample of a thread, but shown below its process. Who fell asleep just when it was
             // looked at is a sample, and left out of what shows who runs.
             let all = process.samples + process.lost.values().sum::<u64>();
-            if count > all || count + all / 20 < all {
+            if count > all || count + all / 20 + FELL_ASLEEP < all {
                 return Err(format!("{count} samples are below process {}: {process:#?}", process.pid).into());
             }
         }
