@@ -104,6 +104,9 @@ def start_thread(name, body, *arguments):
 
 
 def gil():
+    if sys.version_info < (3,):
+        # It lets go of the GIL each 100 instructions, of which some are between waking the waiter and keeping it.
+        sys.setcheckinterval(1000000)
     report([start_thread('holder', holder), start_thread('waiter', waiter)])
     # Nothing that polls, as an Event of 2.7 does: that wants the GIL, too.
     time.sleep(100000)
