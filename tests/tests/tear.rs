@@ -1,6 +1,6 @@
 //! Stacks that change all the time: not one sample may show a stack that cannot have been.
 //!
-//! `RSPY_TEAR_SAMPLES` is the number of samples for each interpreter, 100,000 in CI and 10,000 elsewhere: so many are
+//! `RSPY_TEAR_SAMPLES` is the number of samples for each interpreter, 50,000 in CI and 10,000 elsewhere: so many are
 //! taken of a thread that is stopped, and as many of threads that run.
 
 use std::time::Instant;
@@ -61,7 +61,7 @@ impl Way {
 }
 
 fn samples() -> u64 {
-    let default = if interpreters::in_ci() { 100_000 } else { 10_000 };
+    let default = if interpreters::in_ci() { 50_000 } else { 10_000 };
     std::env::var("RSPY_TEAR_SAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
