@@ -10,6 +10,7 @@ import itertools
 import os
 import signal
 import sys
+import sysconfig
 import tracemalloc
 from io import StringIO
 from xml.etree.ElementTree import Element, SubElement
@@ -19,6 +20,9 @@ COUNT = 1000
 ALIGNMENT = 16
 LARGEST = 512
 ALLOCATOR = os.environ.get('PYTHONMALLOC', '')
+# Free-threaded builds have no other; debug builds of it put something behind each block.
+IS_MIMALLOC = 'mimalloc' in ALLOCATOR or bool(sysconfig.get_config_var('Py_GIL_DISABLED'))
+PADDING = 8 if hasattr(sys, 'gettotalrefcount') else 0
 # What debugging allocators put before and behind.
 EXTRA = 24 if 'debug' in ALLOCATOR else 0
 # Types of what belongs to an object.
@@ -187,8 +191,13 @@ KINDS = {
 
 
 def spent(size):
-    """What the allocators spend where so much was asked for: pymalloc, or the C library."""
+    """What the allocators spend where so much was asked for: pymalloc, mimalloc, or the C library."""
     size += EXTRA
+    if IS_MIMALLOC:
+        size += PADDING
+        # Four sizes for each power of two; each a multiple of 16.
+        step = max(ALIGNMENT, 1 << max(0, (size - 1).bit_length() - 3))
+        return 8 if size <= 8 else -(-size // step) * step
     if ALLOCATOR in ('', 'debug'):
         if size <= LARGEST:
             return -(-size // ALIGNMENT) * ALIGNMENT

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use rspy_process::word;
 
 use crate::image::Image;
-use crate::obmalloc::{Arena, Arenas, Geometry, POOL_HEADER, Pool};
+use crate::obmalloc::POOL_HEADER;
+use crate::pages::{Area, Page};
 
 /// Where the size stands before a block of the GNU C library's `malloc`, and its bits that are flags.
 const CHUNK_SIZE: u64 = 8;
@@ -23,82 +24,107 @@ const DEBUGGERS: usize = 2;
 /// Larger than any block, in bytes.
 const MAX_CHUNK: u64 = 1 << 40;
 
-/// Arenas farther apart than this have tables of their own, in bytes.
+/// Areas farther apart than this have tables of their own, in bytes.
 const GAP: u64 = 1 << 30;
 
 /// Where blocks are.
 pub struct Allocated {
-    /// Few: one for most processes.
-    tables: Vec<Table>,
-    /// Size of a pool as a power of two.
-    pool_shift: u32,
-    /// Whether what is in no pool comes from the C library.
+    /// By pool of pymalloc, the size of its blocks in bytes; 0 where none is. It is asked several times for each object, and
+    /// small enough to stay in a processor's cache.
+    pools: Tables<u16>,
+    /// By slice of mimalloc, the number of its page, counted from 1; 0 where none is.
+    slices: Tables<u32>,
+    pages: Vec<Blocks>,
+    /// Whether what is in no page comes from the C library.
     is_malloc: bool,
 }
 
-/// The pools of a part of the address space.
-struct Table {
+/// The blocks of a page of mimalloc.
+#[derive(Copy, Clone)]
+struct Blocks {
+    first: u64,
+    size: u64,
+}
+
+/// What there is of each of the places, all of one size, that parts of the address space are divided into.
+struct Tables<T> {
+    /// Few: one for most processes.
+    all: Vec<Table<T>>,
+    /// Size of a place as a power of two.
+    shift: u32,
+}
+
+struct Table<T> {
     range: Range<u64>,
-    /// The size of the blocks of each place where a pool can be, in bytes; 0 where none is. It is asked several times for each
-    /// object, and small enough to stay in a processor's cache.
-    blocks: Vec<u16>,
+    entries: Vec<T>,
 }
 
 impl Allocated {
-    /// The pools of all `arenas`. What is in none comes from the C library where `is_malloc`.
-    pub fn new(image: &Image, arenas: &[Arenas], is_malloc: bool) -> Allocated {
-        let pool = arenas.first().map_or(1, |all| all.geometry.pool);
-        let mut allocated = Allocated { tables: Vec::new(), pool_shift: pool.trailing_zeros(), is_malloc };
+    /// The pages of all `areas`. What is in none comes from the C library where `is_malloc`.
+    pub fn new(image: &Image, areas: &[Area<'_>], is_malloc: bool) -> Allocated {
+        let place_of = |area: &Area<'_>| match area {
+            Area::Arena(_, geometry) => geometry.pool,
+            Area::Segment(_, mimalloc) => mimalloc.slice(),
+        };
         // All interpreters of a process are of one build.
-        let of_build = arenas.iter().filter(|all| all.geometry.pool == pool);
-        let mut all: Vec<(&Arena, Geometry)> =
-            of_build.flat_map(|all| all.arenas.iter().map(|arena| (arena, all.geometry))).collect();
-        all.sort_by_key(|(arena, _)| arena.range.start);
-        let pools: Vec<Vec<Pool>> =
-            all.par_iter().map(|(arena, geometry)| arena.pools(image, *geometry).pools).collect();
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for (arena, _) in &all {
-            let start = arena.range.start / pool * pool;
-            match ranges.last_mut() {
-                Some(last) if start.saturating_sub(last.end) < GAP => {
-                    last.end = last.end.max(arena.range.end)
+        let of_build = |is_arena: bool| {
+            let mut of_kind: Vec<Area<'_>> =
+                areas.iter().copied().filter(|area| matches!(area, Area::Arena(..)) == is_arena).collect();
+            let place = of_kind.first().map_or(1, place_of);
+            of_kind.retain(|area| place_of(area) == place);
+            of_kind.sort_by_key(|area| area.range().start);
+            let found = of_kind.par_iter().map(|area| area.pages(image).pages).collect();
+            let found: Vec<Vec<Page>> = found;
+            (of_kind, place, found.into_iter().flatten().collect::<Vec<Page>>())
+        };
+        let (arenas, pool, in_pools) = of_build(true);
+        let mut pools = Tables::new(&arenas, pool);
+        for page in in_pools {
+            if let Some(entry) = pools.get_mut(page.first) {
+                *entry = page.block as u16;
+            }
+        }
+        let (segments, slice, in_slices) = of_build(false);
+        let mut slices = Tables::new(&segments, slice);
+        let mut pages = Vec::with_capacity(in_slices.len());
+        for page in in_slices {
+            pages.push(Blocks { first: page.first, size: page.block });
+            let end = page.first + u64::from(page.capacity) * page.block;
+            for at in (page.first..end).step_by(slice as usize).chain((end > page.first).then(|| end - 1)) {
+                if let Some(entry) = slices.get_mut(at) {
+                    *entry = pages.len() as u32;
                 }
-                _ => ranges.push(start..arena.range.end),
             }
         }
-        let places = |range: &Range<u64>| (range.end - range.start).div_ceil(pool) as usize;
-        allocated.tables =
-            ranges.into_iter().map(|range| Table { blocks: vec![0; places(&range)], range }).collect();
-        for pool in pools.iter().flatten() {
-            let place = allocated.tables.iter_mut().find_map(|table| {
-                let index = table.place(pool.at, allocated.pool_shift)?;
-                table.blocks.get_mut(index)
-            });
-            if let Some(place) = place {
-                *place = pool.block as u16;
-            }
-        }
-        allocated
+        Allocated { pools, slices, pages, is_malloc }
     }
 
-    /// The size of the blocks of the pool that `at` lies in.
+    /// The size of the blocks of the page that `at` lies in.
     #[inline]
     pub fn block_size(&self, at: u64) -> Option<u64> {
-        for table in &self.tables {
-            if let Some(index) = table.place(at, self.pool_shift) {
-                return table.blocks.get(index).map(|size| u64::from(*size)).filter(|size| *size != 0);
-            }
+        match self.pools.get(at) {
+            Some(size) if size != 0 => Some(u64::from(size)),
+            _ if self.pages.is_empty() => None,
+            _ => self.blocks_in_slice(at).map(|blocks| blocks.size),
         }
-        None
     }
 
     /// The block that `at` lies in.
     #[inline]
     pub fn block_of(&self, at: u64) -> Option<Range<u64>> {
-        let size = self.block_size(at)?;
-        let first = (at >> self.pool_shift << self.pool_shift) + POOL_HEADER;
+        let Blocks { first, size } = match self.pools.get(at) {
+            Some(size) if size != 0 => {
+                Blocks { first: self.pools.start_of(at) + POOL_HEADER, size: u64::from(size) }
+            }
+            _ => self.blocks_in_slice(at)?,
+        };
         let start = at - at.checked_sub(first)? % size;
         Some(start..start + size)
+    }
+
+    /// The blocks of the page of mimalloc that `at` lies in.
+    fn blocks_in_slice(&self, at: u64) -> Option<Blocks> {
+        self.pages.get((self.slices.get(at)? as usize).checked_sub(1)?).copied()
     }
 
     /// What the block at `at` really takes, of which `wanted` bytes were asked for.
@@ -132,11 +158,40 @@ impl Allocated {
     }
 }
 
-impl Table {
-    /// The number of the place that `at` lies in.
+impl<T: Copy + Default> Tables<T> {
+    /// Of the places of `size` in `areas`, which are in order.
+    fn new(areas: &[Area<'_>], size: u64) -> Tables<T> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for area in areas {
+            let start = area.range().start / size * size;
+            match ranges.last_mut() {
+                Some(last) if start.saturating_sub(last.end) < GAP => {
+                    last.end = last.end.max(area.range().end);
+                }
+                _ => ranges.push(start..area.range().end),
+            }
+        }
+        let entries =
+            |range: &Range<u64>| vec![T::default(); (range.end - range.start).div_ceil(size) as usize];
+        let all = ranges.into_iter().map(|range| Table { entries: entries(&range), range }).collect();
+        Tables { all, shift: size.trailing_zeros() }
+    }
+
+    /// Where the place that `at` lies in begins.
+    fn start_of(&self, at: u64) -> u64 {
+        at >> self.shift << self.shift
+    }
+
+    /// The entry of the place that `at` lies in.
     #[inline]
-    fn place(&self, at: u64, pool_shift: u32) -> Option<usize> {
-        self.range.contains(&at).then(|| ((at - self.range.start) >> pool_shift) as usize)
+    fn get(&self, at: u64) -> Option<T> {
+        let table = self.all.iter().find(|table| table.range.contains(&at))?;
+        table.entries.get(((at - table.range.start) >> self.shift) as usize).copied()
+    }
+
+    fn get_mut(&mut self, at: u64) -> Option<&mut T> {
+        let table = self.all.iter_mut().find(|table| table.range.contains(&at))?;
+        table.entries.get_mut(((at - table.range.start) >> self.shift) as usize)
     }
 }
 

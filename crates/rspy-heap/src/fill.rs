@@ -1,19 +1,24 @@
-//! How full pymalloc's arenas are, by size of block.
+//! How full what allocators have made pages of is, by size of block: arenas of pymalloc, segments of mimalloc.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
 use crate::image::Image;
-use crate::obmalloc::Arenas;
+use crate::pages::Area;
 
-/// All arenas of a process. Bytes add up: `bytes` is what is `used`, `free` in pools and outside of them, and `overhead`.
+/// All areas of an allocator. Bytes add up: `bytes` is what is `used`, `free` in pages and outside of them, and `overhead`.
+///
+/// What is called arenas and pools here, as JSON has it, are segments and pages of mimalloc.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Fill {
     /// How many arenas there are.
     pub arenas: u64,
-    /// What they take.
+    /// What they take of the address space.
     pub bytes: u64,
+    /// What of that is in memory.
+    pub resident: u64,
     /// Blocks in use.
     pub used: u64,
     /// Blocks that are free, in pools that others keep.
@@ -22,7 +27,8 @@ pub struct Fill {
     pub free_pools: u64,
     /// Headers of pools, and what is left over at their ends.
     pub overhead: u64,
-    /// Arenas less than a tenth of which is in use: what is in them keeps the rest from being returned.
+    /// Arenas less than a tenth of which is in use: what is in them keeps the rest from being returned. mimalloc returns
+    /// what it does not use all the same.
     pub sparse_arenas: u64,
     /// What is free in those.
     pub sparse_free: u64,
@@ -44,34 +50,31 @@ pub struct Class {
 }
 
 impl Fill {
-    /// Of all these arenas.
-    pub fn of(image: &Image, all: &[Arenas]) -> Fill {
-        let mut fill = Fill::default();
+    /// Of all these areas.
+    pub fn of(image: &Image, areas: &[Area<'_>]) -> Fill {
+        let mut fill = Fill { resident: resident(image, areas), ..Fill::default() };
         let mut classes: BTreeMap<u64, Class> = BTreeMap::new();
-        for arenas in all {
-            let geometry = arenas.geometry;
-            for arena in &arenas.arenas {
-                let pools = arena.pools(image, geometry);
-                let mut used = 0;
-                for pool in &pools.pools {
-                    let (capacity, in_use) = (u64::from(pool.capacity), u64::from(pool.used));
-                    let class = classes.entry(pool.block).or_default();
-                    class.size = pool.block;
-                    class.pools += 1;
-                    class.used += in_use;
-                    class.free += capacity - in_use.min(capacity);
-                    used += in_use * pool.block;
-                    fill.free_blocks += (capacity - in_use.min(capacity)) * pool.block;
-                }
-                fill.arenas += 1;
-                fill.bytes += geometry.arena;
-                fill.used += used;
-                fill.free_pools += pools.free * geometry.pool;
-                let is_sparse = used < geometry.arena / 10;
-                if is_sparse {
-                    fill.sparse_arenas += 1;
-                    fill.sparse_free += geometry.arena - used;
-                }
+        for area in areas {
+            let (bytes, pages) = (area.range().end - area.range().start, area.pages(image));
+            let mut used = 0;
+            for page in &pages.pages {
+                let (capacity, in_use) = (u64::from(page.capacity), u64::from(page.used));
+                let free = capacity - in_use.min(capacity);
+                let class = classes.entry(page.block).or_default();
+                class.size = page.block;
+                class.pools += 1;
+                class.used += in_use;
+                class.free += free;
+                used += in_use * page.block;
+                fill.free_blocks += free * page.block;
+            }
+            fill.arenas += 1;
+            fill.bytes += bytes;
+            fill.used += used;
+            fill.free_pools += pages.free;
+            if matches!(area, Area::Arena(..)) && used < bytes / 10 {
+                fill.sparse_arenas += 1;
+                fill.sparse_free += bytes - used;
             }
         }
         // An arena that is not aligned to its pools has a part of one at each end; what makes no sense counts here as well.
@@ -79,4 +82,16 @@ impl Fill {
         fill.classes = classes.into_values().collect();
         fill
     }
+}
+
+/// How much of `areas` is in memory.
+fn resident(image: &Image, areas: &[Area<'_>]) -> u64 {
+    let mut ranges: Vec<_> = areas.iter().map(|area| area.range()).collect();
+    ranges.sort_by_key(|range| range.start);
+    let within = |run: &Range<u64>| -> u64 {
+        let first = ranges.partition_point(|range| range.end <= run.start);
+        let there = ranges.iter().skip(first).take_while(|range| range.start < run.end);
+        there.map(|range| range.end.min(run.end) - range.start.max(run.start)).sum()
+    };
+    image.runs().map(|(run, _)| within(&run)).sum()
 }

@@ -11,9 +11,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::blocks::Allocated;
 use crate::fill::Fill;
 use crate::image::Image;
+use crate::mimalloc::{Mimalloc, Segment};
 use crate::object::{Object, Reader};
 use crate::obmalloc::Arenas;
 use crate::offsets::{Lacking, Offsets};
+use crate::pages::{Area, Blocks};
 use crate::roots::roots;
 use crate::running::{frames, held_by_interpreters};
 use crate::types::{Known, Types};
@@ -28,6 +30,9 @@ pub struct Heap<'i> {
     pub(crate) attached: &'i Attached,
     offsets: Offsets,
     arenas: Vec<Arenas>,
+    /// Of those that have it.
+    mimalloc: Option<Mimalloc>,
+    segments: Vec<Segment>,
     allocated: Allocated,
     /// Variables of the interpreter and of libraries, by address.
     variables: Vec<Range<u64>>,
@@ -37,15 +42,15 @@ pub struct Heap<'i> {
 /// How many there were of what, and what was gathered of the objects.
 #[derive(Debug, Default)]
 pub struct Walked<S> {
-    /// What was gathered, in parts: those from pools in the order of the arenas, what lies outside of them last.
+    /// What was gathered, in parts: those from pages in the order of the areas, what lies outside of them last.
     pub parts: Vec<S>,
-    /// Blocks of pymalloc in use.
+    /// Blocks in use, of pymalloc or mimalloc.
     pub blocks: u64,
     /// Those of them that are objects.
     pub objects_in_blocks: u64,
     /// Objects that lie elsewhere: larger ones, and those that were never allocated.
     pub objects_outside: u64,
-    /// Pools whose headers made no sense.
+    /// Pages whose headers made no sense.
     pub misfits: u64,
 }
 
@@ -54,6 +59,8 @@ pub struct Walked<S> {
 struct Met<S> {
     known: Known,
     part: S,
+    /// Those in use of the page that is looked through.
+    in_use: Blocks,
     blocks: u64,
     objects: u64,
     misfits: u64,
@@ -118,13 +125,29 @@ impl<'i> Heap<'i> {
         rest: impl Memory + Send + 'static,
     ) -> Result<Heap<'i>, Lacking> {
         let offsets = Offsets::new(&attached.layout)?;
-        let arenas = Arenas::find(image, &roots(image, attached, maps));
-        let allocated = Allocated::new(image, &arenas, !attached.abi().free_threaded);
+        let roots = roots(image, attached, maps);
+        let arenas = Arenas::find(image, &roots);
+        let mimalloc = Mimalloc::new(&attached.layout);
+        let segments = mimalloc.as_ref().map(|of| of.segments(image, &roots)).unwrap_or_default();
+        // Free-threaded builds have what is in no page from elsewhere if it is not known where their pages are.
+        let is_malloc = !attached.abi().free_threaded || !segments.is_empty();
+        let areas = Area::all(&arenas, &segments, mimalloc.as_ref());
+        let allocated = Allocated::new(image, &areas, is_malloc);
         let files = loaded_files(maps).into_iter().flat_map(|file| file.mappings);
         let mut variables: Vec<Range<u64>> =
             files.filter(|mapping| mapping.writable).map(|mapping| mapping.start.0..mapping.end.0).collect();
         variables.sort_by_key(|range| range.start);
-        Ok(Heap { image, attached, offsets, arenas, allocated, variables, memory: Whole::new(image, rest) })
+        Ok(Heap {
+            image,
+            attached,
+            offsets,
+            arenas,
+            mimalloc,
+            segments,
+            allocated,
+            variables,
+            memory: Whole::new(image, rest),
+        })
     }
 
     /// What objects are read with.
@@ -137,9 +160,15 @@ impl<'i> Heap<'i> {
         Types::new(&self.memory, self.image, &self.attached.layout, &self.offsets)
     }
 
-    /// How full the arenas are.
-    pub fn fill(&self) -> Fill {
-        Fill::of(self.image, &self.arenas)
+    /// How full the arenas of pymalloc are.
+    pub fn pymalloc(&self) -> Fill {
+        Fill::of(self.image, &Area::all(&self.arenas, &[], None))
+    }
+
+    /// How full the segments of mimalloc are, if the process has some.
+    pub fn mimalloc(&self) -> Option<Fill> {
+        let segments = Area::all(&[], &self.segments, self.mimalloc.as_ref());
+        (!segments.is_empty()).then(|| Fill::of(self.image, &segments))
     }
 
     /// Whether `at` was never allocated: it lies in variables of the interpreter or of a library.
@@ -177,25 +206,31 @@ impl<'i> Heap<'i> {
         each: impl Fn(&mut S, &Object<'_>) + Sync,
     ) -> Walked<S> {
         let (image, reader) = (self.image, self.reader());
-        let all: Vec<_> =
-            self.arenas.iter().flat_map(|all| all.arenas.iter().map(|arena| (arena, all.geometry))).collect();
-        let met: Vec<Met<S>> = all
+        let areas = Area::all(&self.arenas, &self.segments, self.mimalloc.as_ref());
+        let met: Vec<Met<S>> = areas
             .par_iter()
-            .fold(Met::default, |mut met: Met<S>, (arena, geometry)| {
-                let pools = arena.pools(image, *geometry);
-                met.misfits += pools.misfits;
-                for pool in &pools.pools {
-                    for index in pool.used_blocks(image).iter() {
+            .fold(Met::default, |mut met: Met<S>, area| {
+                let pages = area.pages(image);
+                met.misfits += pages.misfits;
+                let mut in_use = std::mem::take(&mut met.in_use);
+                for page in &pages.pages {
+                    page.find_used(image, &mut in_use);
+                    if !page.has_objects {
+                        met.blocks += in_use.len();
+                        continue;
+                    }
+                    for index in in_use.iter() {
                         met.blocks += 1;
-                        let (block, alignment) = (pool.block_at(index), geometry.alignment);
                         let known = &mut met.known;
-                        if let Some(object) = reader.in_block(types, known, block, pool.block, alignment) {
+                        let block = page.block_at(index);
+                        if let Some(object) = reader.in_block(types, known, block, page.room, page.step) {
                             met.objects += 1;
                             each(&mut met.part, &object);
                             met.outside.look(&reader, &object);
                         }
                     }
                 }
+                met.in_use = in_use;
                 met
             })
             .collect();
@@ -213,8 +248,8 @@ impl<'i> Heap<'i> {
         for head in lists {
             rest.outside.all.extend(tracked(&reader, head.0).filter(is_outside));
         }
-        // What is on no list and not in a pool is found from where the interpreter finds it.
-        if self.attached.abi().free_threaded {
+        // What is on no list and not in a page is found from where the interpreter finds it.
+        if areas.is_empty() {
             let held = held_by_interpreters(self.attached, &self.memory).into_iter().map(|(_, at)| at);
             let locals = frames(self.attached, &self.memory).into_iter().flat_map(|frame| frame.locals);
             rest.outside.all.extend(held.chain(locals.map(|(_, at)| at)));

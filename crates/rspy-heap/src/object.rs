@@ -67,7 +67,8 @@ impl<'i> Reader<'i> {
         (count < IMMORTAL).then_some(count)
     }
 
-    /// The object in the block at `block`, of which `room` bytes are the object's, if one is there.
+    /// The object in the block at `block`, of which `room` bytes can be the object's and less than `step` are to spare, if one is
+    /// there.
     #[inline]
     pub fn in_block<'k>(
         &self,
@@ -75,11 +76,11 @@ impl<'i> Reader<'i> {
         known: &'k mut Known,
         block: u64,
         room: u64,
-        alignment: u64,
+        step: u64,
     ) -> Option<Object<'k>> {
         let bytes = self.image.bytes(block, room as usize)?;
         let (bytes, block, room) = match debugged(bytes) {
-            Some((inner, size)) => (inner, block + DEBUG_HEAD, size.next_multiple_of(alignment)),
+            Some((inner, size)) => (inner, block + DEBUG_HEAD, size.next_multiple_of(step)),
             None => (bytes, block, room),
         };
         let head = self.offsets.gc_head;
@@ -88,12 +89,11 @@ impl<'i> Reader<'i> {
         for before in befores.iter().take(if head == 16 { 3 } else { 4 }) {
             let at = *before as usize;
             let Some(candidate) = word(bytes, at + self.offsets.ob_type, 8) else { continue };
-            let count = self.offsets.ob_refcnt.map_or(Some(1), |offset| word(bytes, at + offset, 8));
-            if !count.is_some_and(is_count) {
+            if !self.is_alive(|offset, width| word(bytes, at + offset, width)) {
                 continue;
             }
             let Some(of) = types.get(known, candidate) else { continue };
-            if of.preheader == *before && self.fits(of, block + before, room, alignment) {
+            if of.preheader == *before && self.fits(of, block + before, room, step) {
                 // Asked for again since the loop goes on with what it borrows.
                 return types.get(known, candidate).map(|of| Object {
                     at: block + before,
@@ -105,13 +105,26 @@ impl<'i> Reader<'i> {
         None
     }
 
+    /// Whether something refers to what has this head. What does not live any more may be kept as it was for the next object.
+    #[inline]
+    fn is_alive(&self, head: impl Fn(usize, usize) -> Option<u64>) -> bool {
+        match (self.offsets.ob_refcnt, self.offsets.ob_ref) {
+            (Some(count), _) => head(count, 8).is_some_and(is_count),
+            (None, Some((local, shared))) => {
+                head(local, 4).is_some_and(|count| count != 0)
+                    || head(shared, 8).is_some_and(|count| count >> 2 != 0)
+            }
+            (None, None) => true,
+        }
+    }
+
     /// The object at `at`, wherever that is, if one is there.
     pub fn at<'k>(&self, types: &Types<'_>, known: &'k mut Known, at: u64) -> Option<Object<'k>> {
         if !at.is_multiple_of(8) {
             return None;
         }
-        let count = self.offsets.ob_refcnt.map_or(Some(1), |offset| self.word(at, offset));
-        if !count.is_some_and(is_count) {
+        let head = self.image.bytes(at, self.offsets.object_size as usize)?;
+        if !self.is_alive(|offset, width| word(head, offset, width)) {
             return None;
         }
         let of = types.get(known, self.word(at, self.offsets.ob_type)?)?;
@@ -210,23 +223,22 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// Whether an instance of `of` at `at` is what was allocated `room` bytes for.
-    fn fits(&self, of: &Type, at: u64, room: u64, alignment: u64) -> bool {
+    /// Whether an instance of `of` at `at` is what was allocated `room` bytes for, which is less than `step` more than it takes.
+    fn fits(&self, of: &Type, at: u64, room: u64, step: u64) -> bool {
+        let fills = |size: u64| room.checked_sub(size).is_some_and(|rest| rest < step);
         let size = match self.own_size(of, at) {
             Some(size) => size,
             // Some say that they have items and have something else in their place.
-            None if of.kind == Kind::Other => {
-                return (of.preheader + of.basicsize).next_multiple_of(alignment) == room;
-            }
+            None if of.kind == Kind::Other => return fills(of.preheader + of.basicsize),
             None => return false,
         };
         let size = of.preheader + size;
         match of.kind {
             _ if of.has_inline_values() => size <= room,
-            Kind::Unicode => size.next_multiple_of(alignment) == room,
+            Kind::Unicode => fills(size),
             // The pointer to a time zone is the last member (`Modules/_datetimemodule.c`).
-            Kind::Clock => [size, size - 8].iter().any(|size| size.next_multiple_of(alignment) == room),
-            _ if of.itemsize == 0 => size.next_multiple_of(alignment) == room,
+            Kind::Clock => fills(size) || fills(size.saturating_sub(8)),
+            _ if of.itemsize == 0 => fills(size),
             _ => size <= room,
         }
     }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use rspy_process::{Address, Memory, word};
 
 use crate::image::Image;
+use crate::pages::{Page, Pages};
 
 /// `struct arena_object`: `address`, `pool_address`, `nfreepools` and `ntotalpools` of four bytes, `freepools`, `nextarena`,
 /// `prevarena`.
@@ -23,8 +24,6 @@ const UNUSED_BEFORE: usize = 4096;
 const SIZES: [(u64, u64); 2] = [(256 << 10, 4 << 10), (1 << 20, 16 << 10)];
 /// What sizes of blocks are multiples of: from 3.7.4 on, before.
 const ALIGNMENTS: [u64; 2] = [16, 8];
-/// As many blocks as the smallest size leaves room for in the largest pool.
-const MAX_BLOCKS: usize = 2048;
 
 /// What this build has made its arenas and pools like, in bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -48,22 +47,6 @@ pub struct Arena {
     pool_address: u64,
 }
 
-/// A pool in use: blocks of one size.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Where it begins.
-    pub at: u64,
-    /// Size of a block, in bytes.
-    pub block: u64,
-    /// How many blocks there is room for.
-    pub capacity: u32,
-    /// How many are in use, as the pool says.
-    pub used: u32,
-    /// How many have ever been.
-    carved: u32,
-    freeblock: u64,
-}
-
 /// All arenas of an array.
 #[derive(Clone, Debug)]
 pub struct Arenas {
@@ -72,21 +55,6 @@ pub struct Arenas {
     /// Those in use, by index.
     pub arenas: Vec<Arena>,
 }
-
-/// What there is of an arena.
-#[derive(Clone, Debug, Default)]
-pub struct Pools {
-    /// Pools in use.
-    pub pools: Vec<Pool>,
-    /// Pools that are not in use, those never made included.
-    pub free: u64,
-    /// Headers that make no sense: changed while they were copied, or damaged.
-    pub misfits: u64,
-}
-
-/// Blocks of a pool, by index from its beginning: a bit each.
-#[derive(Clone)]
-pub struct Blocks([u64; MAX_BLOCKS / 64]);
 
 impl Arenas {
     /// All arrays of arenas that something in `roots` points to: one for each interpreter that has an allocator of its own.
@@ -189,16 +157,16 @@ impl Arena {
     }
 
     /// Its pools.
-    pub fn pools(&self, image: &Image, geometry: Geometry) -> Pools {
-        let mut found = Pools::default();
+    pub fn pools(&self, image: &Image, geometry: Geometry) -> Pages {
+        let mut found = Pages::default();
         let mut at = self.first_pool(geometry.pool);
         while at + geometry.pool <= self.range.end {
             let is_made = at < self.pool_address;
             let header = image.bytes(at, POOL_HEADER as usize).filter(|_| is_made);
             match header.map(|header| (word(header, 0, 4), header)) {
-                None | Some((Some(0), _)) => found.free += 1,
+                None | Some((Some(0), _)) => found.free += geometry.pool,
                 Some((_, header)) => match self.pool(at, header, geometry) {
-                    Some(pool) => found.pools.push(pool),
+                    Some(pool) => found.pages.push(pool),
                     None => found.misfits += 1,
                 },
             }
@@ -207,7 +175,7 @@ impl Arena {
         found
     }
 
-    fn pool(&self, at: u64, header: &[u8], geometry: Geometry) -> Option<Pool> {
+    fn pool(&self, at: u64, header: &[u8], geometry: Geometry) -> Option<Page> {
         let (used, freeblock) = (word(header, 0, 4)?, word(header, 8, 8)?);
         let (index, size_index) = (word(header, 32, 4)?, word(header, 36, 4)?);
         let next_offset = word(header, 40, 4)?;
@@ -218,72 +186,18 @@ impl Arena {
         let capacity = (geometry.pool - POOL_HEADER) / block;
         let carved = ((next_offset - POOL_HEADER) / block).min(capacity);
         let narrow = |count: u64| u32::try_from(count).ok();
-        let pool = Pool {
-            at,
+        Some(Page {
+            first: at + POOL_HEADER,
             block,
+            room: block,
+            step: geometry.alignment,
             capacity: narrow(capacity)?,
             used: narrow(used)?,
+            has_objects: true,
             carved: narrow(carved)?,
-            freeblock,
-        };
-        (used <= carved).then_some(pool)
-    }
-}
-
-impl Pool {
-    /// Where its block `index` is.
-    #[inline]
-    pub fn block_at(&self, index: u32) -> u64 {
-        self.at + POOL_HEADER + u64::from(index) * self.block
-    }
-
-    /// Which of its blocks are in use: those ever used that are not on the list of free ones. Of a process that goes on the
-    /// list may be cut short, and blocks that are free count as used then: what they hold tells.
-    pub fn used_blocks(&self, image: &Image) -> Blocks {
-        let mut blocks = Blocks::first(self.carved);
-        let mut next = self.freeblock;
-        for _ in self.used..self.carved {
-            let Some(offset) = next.checked_sub(self.at + POOL_HEADER) else { break };
-            let index = offset / self.block;
-            if offset % self.block != 0 || index >= u64::from(self.carved) {
-                break;
-            }
-            blocks.remove(index as usize);
-            next = image.word(next).unwrap_or(0);
-        }
-        blocks
-    }
-}
-
-impl Blocks {
-    /// The first `count`.
-    fn first(count: u32) -> Blocks {
-        let mut blocks = Blocks([0; MAX_BLOCKS / 64]);
-        for (index, bits) in blocks.0.iter_mut().enumerate() {
-            let left = (count as usize).saturating_sub(index * 64).min(64);
-            *bits = if left == 64 { u64::MAX } else { (1 << left) - 1 };
-        }
-        blocks
-    }
-
-    fn remove(&mut self, index: usize) {
-        if let Some(bits) = self.0.get_mut(index / 64) {
-            *bits &= !(1 << (index % 64));
-        }
-    }
-
-    /// Whether block `index` is among them.
-    #[inline]
-    pub fn contains(&self, index: usize) -> bool {
-        self.0.get(index / 64).is_some_and(|bits| bits & (1 << (index % 64)) != 0)
-    }
-
-    /// Their indices, in order.
-    pub fn iter(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().enumerate().flat_map(|(index, bits)| {
-            let next = |bits: &u64| Some(bits & bits.wrapping_sub(1)).filter(|bits| *bits != 0);
-            let start = Some(*bits).filter(|bits| *bits != 0);
-            std::iter::successors(start, next).map(move |bits| index as u32 * 64 + bits.trailing_zeros())
+            lists: [freeblock, 0, 0],
+            listed: narrow(carved.checked_sub(used)?)?,
+            code: None,
         })
     }
 }

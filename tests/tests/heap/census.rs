@@ -44,7 +44,8 @@ struct Heap {
     count: u64,
     size: u64,
     footprint: u64,
-    pymalloc: Pymalloc,
+    pymalloc: Fill,
+    mimalloc: Option<Fill>,
     types: Vec<Row>,
 }
 
@@ -54,10 +55,12 @@ struct Paused {
     ran: u64,
 }
 
+/// How full arenas or segments are.
 #[derive(Debug, Deserialize)]
-struct Pymalloc {
+struct Fill {
     arenas: u64,
     bytes: u64,
+    resident: u64,
     used: u64,
     free_blocks: u64,
     free_pools: u64,
@@ -93,8 +96,19 @@ impl Heap {
 
 /// The program, when all is in place.
 pub fn known(interpreter: &Interpreter, count: &str) -> Outcome<(Program, Truth)> {
+    started(interpreter, None, "heap_known.py", count)
+}
+
+/// A program of which there is so much, with an allocator of its own or the one that is usual.
+fn started(
+    interpreter: &Interpreter,
+    allocator: Option<&str>,
+    script: &str,
+    count: &str,
+) -> Outcome<(Program, Truth)> {
     let mut command = command(&interpreter.path);
-    command.arg(scripts().join("heap_known.py")).args([count, "truth"]);
+    command.envs(allocator.map(|allocator| ("PYTHONMALLOC", allocator)));
+    command.arg(scripts().join(script)).args([count, "truth"]);
     let mut program = Program::start(command)?;
     program.says("ready")?;
     let truth = serde_json::from_slice(&fs::read(program.file("truth"))?)?;
@@ -159,11 +173,15 @@ pub fn sums(interpreter: &Interpreter) -> Outcome {
     if sums != (heap.count, heap.size, heap.footprint) {
         return Err(format!("{sums:?}: {heap:?}").into());
     }
-    let pymalloc = &heap.pymalloc;
-    let parts = pymalloc.used + pymalloc.free_blocks + pymalloc.free_pools + pymalloc.overhead;
-    let in_classes: u64 = pymalloc.classes.iter().map(|class| class.size * class.used).sum();
-    if parts != pymalloc.bytes || in_classes != pymalloc.used || pymalloc.arenas == 0 {
-        return Err(format!("{pymalloc:?}").into());
+    let fill = match interpreter.is_free_threaded() {
+        false => &heap.pymalloc,
+        true => heap.mimalloc.as_ref().ok_or("no segments")?,
+    };
+    let parts = fill.used + fill.free_blocks + fill.free_pools + fill.overhead;
+    let in_classes: u64 = fill.classes.iter().map(|class| class.size * class.used).sum();
+    let is_resident = (fill.used..=fill.bytes.min(heap.rss)).contains(&fill.resident);
+    if parts != fill.bytes || in_classes != fill.used || fill.arenas == 0 || !is_resident {
+        return Err(format!("{fill:?}").into());
     }
     println!("{}: {} resident before, {after} after, {} in the report", interpreter.label, before, heap.rss);
     let is_near = |bytes: u64| bytes.abs_diff(before) as f64 <= 0.005 * before as f64;
@@ -242,18 +260,44 @@ pub fn busy(interpreter: &Interpreter) -> Outcome {
 /// The C library's allocator instead of Python's, and debugging ones: every instance is found.
 pub fn allocators(interpreter: &Interpreter) -> Outcome {
     for allocator in ["malloc", "debug", "malloc_debug"] {
-        let mut command = command(&interpreter.path);
-        command.env("PYTHONMALLOC", allocator);
-        command.arg(scripts().join("heap_known.py")).args(["20000", "truth"]);
-        let mut program = Program::start(command)?;
-        program.says("ready")?;
-        let truth: Truth = serde_json::from_slice(&fs::read(program.file("truth"))?)?;
+        let (program, truth) = started(interpreter, Some(allocator), "heap_known.py", "20000")?;
+        compare(&Heap::of(program.pid(), &[])?, &truth).map_err(|error| format!("{allocator}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// mimalloc, with and without what debugs it: every instance and every block is found.
+pub fn mimalloc(interpreter: &Interpreter) -> Outcome {
+    for allocator in ["mimalloc", "mimalloc_debug"] {
+        let (program, truth) = started(interpreter, Some(allocator), "heap_known.py", "50000")?;
         let heap = Heap::of(program.pid(), &[])?;
-        for (name, made) in &truth.made {
-            let found = heap.count(name);
-            if found != *made {
-                return Err(format!("{allocator}: {found} {name}, {made} were made").into());
-            }
+        compare(&heap, &truth).map_err(|error| format!("{allocator}: {error}"))?;
+        let blocks = truth.blocks.ok_or("it does not count blocks")?;
+        println!("{} {allocator}: {} blocks, by its own count {blocks}", interpreter.label, heap.blocks);
+        if heap.blocks.abs_diff(blocks) as f64 > BLOCKS * blocks as f64 || heap.misfits > 0 {
+            return Err(format!("{allocator}: {} blocks and {} misfits", heap.blocks, heap.misfits).into());
+        }
+    }
+    Ok(())
+}
+
+/// What many threads have made, of which some have ended, and what others have freed: each has memory of its own.
+pub fn threads(interpreter: &Interpreter) -> Outcome {
+    let (program, truth) = started(interpreter, Some("mimalloc"), "heap_threads.py", "5000")?;
+    let heap = Heap::of(program.pid(), &[])?;
+    println!("{}: {} blocks, {:?}", interpreter.label, heap.blocks, truth.made);
+    if heap.mimalloc.as_ref().is_none_or(|fill| fill.arenas < 2) || heap.misfits > 0 {
+        return Err(format!("{} misfits, {:?}", heap.misfits, heap.mimalloc).into());
+    }
+    compare(&heap, &truth)
+}
+
+/// There is each instance that was made, and no other.
+fn compare(heap: &Heap, truth: &Truth) -> Outcome {
+    for (name, made) in &truth.made {
+        let found = heap.count(name);
+        if found != *made {
+            return Err(format!("{found} {name}, {made} were made").into());
         }
     }
     Ok(())

@@ -67,7 +67,7 @@ fn damaged(image: &Image, seed: u64, every: u64) -> Outcome<Image> {
 /// Asks everything.
 fn ask(heap: &Heap<'_>) -> (u64, usize) {
     let census = Census::of(heap);
-    heap.fill();
+    heap.pymalloc();
     let objects = Objects::of(heap);
     let holders = Holders::of(heap, &objects);
     let (roots, sizes) = (holders.root_nodes(), objects.footprints(heap));

@@ -34,6 +34,16 @@ pub fn allocated(interpreter: &Interpreter) -> Outcome {
     Ok(())
 }
 
+/// Of mimalloc, where it is not the usual one.
+pub fn mimalloc(interpreter: &Interpreter) -> Outcome {
+    for allocator in ["mimalloc", "mimalloc_debug"] {
+        let mut command = command(&interpreter.path);
+        command.env("PYTHONMALLOC", allocator);
+        compare(interpreter, command, MOST_BEYOND).map_err(|error| format!("{allocator}:\n{error}"))?;
+    }
+    Ok(())
+}
+
 /// `beyond` is how much more may be found, in bytes an object.
 fn compare(interpreter: &Interpreter, mut command: Command, beyond: u64) -> Outcome {
     command.arg(scripts().join("heap_footprints.py")).arg("footprints");

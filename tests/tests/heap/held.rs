@@ -131,7 +131,10 @@ pub fn instances(interpreter: &Interpreter) -> Outcome {
     let report: Value = json(&["--pid", &pid, "--type", "Session", "--rows", "0"])?;
     let objects = report["objects"].as_array().ok_or("no objects")?;
     let is_known = objects.iter().any(|one| one["address"].as_u64() == addresses.get("session").copied());
-    let once = objects.iter().all(|one| one["references"] == 1 && one["generation"].is_u64());
+    // Free-threaded builds have no lists by generation.
+    let has_generation = !interpreter.is_free_threaded();
+    let once = |one: &Value| one["references"] == 1 && one["generation"].is_u64() == has_generation;
+    let once = objects.iter().all(once);
     let attributes: Vec<&str> = report["attributes"]
         .as_array()
         .into_iter()

@@ -10,11 +10,16 @@ mod sizes;
 
 use rspy_tests::{Body, in_one_of_three, on_each, run};
 
-/// All of them, but for free-threaded builds, which have another allocator.
-const ALL: &[&str] = &["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
+/// All of them; free-threaded builds have another allocator.
+const ALL: &[&str] =
+    &["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.13t"];
 
 /// Those that can write down what is asked of their allocators.
-const WITH_TRACES: &[&str] = &["3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
+const WITH_TRACES: &[&str] =
+    &["3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.13t"];
+
+/// Those that have mimalloc, or can be told to use it.
+const WITH_MIMALLOC: &[&str] = &["3.13", "3.14", "3.15", "3.13t", "3.13d"];
 
 /// Those that count arenas themselves.
 const WITH_ARENAS: &[&str] = &["3.6", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
@@ -43,20 +48,24 @@ fn main() {
     tests.extend(on_each(&["3.11", "3.13"], of_applications));
     let of_sizes: &[(&str, Body)] = &[("sizes", sizes::sizes), ("layouts", sizes::layouts)];
     tests.extend(on_each(ALL, of_sizes));
-    tests.extend(on_each(&["3.13t", "3.13d"], of_sizes));
+    tests.extend(on_each(&["3.13d"], of_sizes));
     let of_others: &[(&str, Body)] = &[
         ("sizes_of_other_allocators", sizes::allocated),
         ("footprints_of_other_allocators", footprints::allocated),
     ];
     tests.extend(on_each(&["3.9", "3.11", "3.14"], of_others));
     tests.extend(on_each(WITH_TRACES, &[("footprints", footprints::footprints)]));
-    // Where there are no arenas, objects are found by what refers to them: garbage is not.
-    tests.extend(on_each(&["3.13t"], &[("saved", saved::saved)]));
     tests.extend(on_each(&["3.13d"], &[("exact", census::exact), ("why", held::why)]));
     tests.extend(on_each(&["3.8", "3.12"], &[("allocators", census::allocators)]));
-    tests.extend(on_each(&["2.7", "3.8", "3.11", "3.13"], &[("faults", faults::faults)]));
+    let of_mimalloc: &[(&str, Body)] = &[
+        ("mimalloc", census::mimalloc),
+        ("threads", census::threads),
+        ("footprints_of_mimalloc", footprints::mimalloc),
+    ];
+    tests.extend(on_each(WITH_MIMALLOC, of_mimalloc));
+    tests.extend(on_each(&["2.7", "3.8", "3.11", "3.13", "3.13t"], &[("faults", faults::faults)]));
     tests.extend(on_each(WITH_ARENAS, &[("arenas", census::arenas)]));
-    tests.extend(on_each(&["3.8", "3.13"], on_some));
-    tests.extend(on_each(&["3.8", "3.12", "3.14"], &[("busy", census::busy)]));
+    tests.extend(on_each(&["3.8", "3.13", "3.13t"], on_some));
+    tests.extend(on_each(&["3.8", "3.12", "3.14", "3.13t"], &[("busy", census::busy)]));
     run(tests);
 }

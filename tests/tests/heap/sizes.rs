@@ -67,8 +67,7 @@ fn compare(interpreter: &Interpreter, mut command: Command, script: &str) -> Out
         };
         names.insert(name);
         let found = reader.size(&object);
-        // Free-threaded builds have no arenas to go through.
-        let is_met = interpreter.is_free_threaded() || objects.number(at).is_some();
+        let is_met = objects.number(at).is_some();
         let is_exact = found.reported == size || DIFFERING.iter().any(|prefix| name.starts_with(prefix));
         if !is_exact || !is_met {
             let told = format!("{name} at {at:#x} takes {size}, found {found:?} of {}", object.of.name);

@@ -32,7 +32,9 @@ struct Report {
     rss: u64,
     resident: Vec<Resident>,
     pymalloc: Fill,
-    /// Blocks of pymalloc in use, those of them that are objects, objects elsewhere, and pools that made no sense.
+    /// `None` where the process has another allocator.
+    mimalloc: Option<Fill>,
+    /// Blocks of these in use, those of them that are objects, objects elsewhere, and pages that made no sense.
     blocks: u64,
     objects_in_blocks: u64,
     objects_outside: u64,
@@ -68,7 +70,7 @@ pub fn census(options: &Heap) -> Result<(), Failure> {
     let captured = Captured::of(options)?;
     let heap = captured.heap()?;
     let census = during("counting objects", || Census::of(&heap));
-    let report = Report::new(options, &captured, heap.fill(), &census);
+    let report = Report::new(options, &captured, &heap, &census);
     match options.json {
         true => json(&report),
         false => text::write(options, &report).map_err(|error| Failure::printing(&error)),
@@ -76,7 +78,7 @@ pub fn census(options: &Heap) -> Result<(), Failure> {
 }
 
 impl Report {
-    fn new(options: &Heap, captured: &Captured, pymalloc: Fill, census: &Census) -> Report {
+    fn new(options: &Heap, captured: &Captured, heap: &rspy_heap::heap::Heap<'_>, census: &Census) -> Report {
         let sum = |of: fn(&OfType) -> u64| census.types.iter().map(of).fold(0, u64::saturating_add);
         let (count, size, footprint) =
             (sum(|one| one.count), sum(|one| one.size.reported), sum(|one| one.size.footprint));
@@ -92,7 +94,8 @@ impl Report {
             swapped: captured.image.swapped,
             rss: captured.about.rss(),
             resident: captured.about.resident.clone(),
-            pymalloc,
+            pymalloc: heap.pymalloc(),
+            mimalloc: heap.mimalloc(),
             blocks: census.blocks,
             objects_in_blocks: census.objects_in_blocks,
             objects_outside: census.objects_outside,

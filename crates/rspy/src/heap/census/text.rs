@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rspy_heap::fill::Fill;
 use rspy_heap::residence::Mapped;
 
 use super::super::megabytes;
@@ -37,7 +38,10 @@ pub fn write(options: &Heap, report: &Report) -> io::Result<()> {
     page.line(Tone::Plain, "")?;
     memory(report, &mut page)?;
     page.line(Tone::Plain, "")?;
-    arenas(report, &mut page)?;
+    match &report.mimalloc {
+        None => arenas(&report.pymalloc, &mut page)?,
+        Some(fill) => segments(fill, &mut page)?,
+    }
     page.finish()
 }
 
@@ -58,7 +62,7 @@ fn how(report: &Report) -> String {
         None => "read while it went on (--pause: all of one moment)".to_owned(),
     };
     if report.misfits > 0 {
-        text += &format!("; {} pools made no sense", report.misfits);
+        text += &format!("; {} pages made no sense", report.misfits);
     }
     if report.lost > 0 {
         text += &format!("; {} MB were gone when they were read", megabytes(report.lost));
@@ -121,13 +125,19 @@ fn memory(report: &Report, page: &mut Page) -> io::Result<()> {
         }
         let what = match &part.what {
             Mapped::Anonymous => {
-                let arenas = report.pymalloc.bytes.min(part.bytes);
-                page.line(Tone::Plain, &format!("{:>12}  arenas of Python's allocator", megabytes(arenas)))?;
+                let resident = |fill: &Fill| fill.resident;
+                let pages = report.pymalloc.resident + report.mimalloc.as_ref().map_or(0, resident);
+                let pages = pages.min(part.bytes);
+                let what = match report.mimalloc {
+                    None => "arenas of Python's allocator",
+                    Some(_) => "segments of Python's allocator",
+                };
+                page.line(Tone::Plain, &format!("{:>12}  {what}", megabytes(pages)))?;
                 page.line(
                     Tone::Plain,
                     &format!(
                         "{:>12}  other memory: large objects, libraries, stacks of threads",
-                        megabytes(part.bytes - arenas)
+                        megabytes(part.bytes - pages)
                     ),
                 )?;
                 continue;
@@ -145,8 +155,7 @@ fn memory(report: &Report, page: &mut Page) -> io::Result<()> {
 }
 
 /// How full the arenas are.
-fn arenas(report: &Report, page: &mut Page) -> io::Result<()> {
-    let fill = &report.pymalloc;
+fn arenas(fill: &Fill, page: &mut Page) -> io::Result<()> {
     page.line(Tone::Title, &format!("{} arenas: {} MB", grouped(fill.arenas), megabytes(fill.bytes)))?;
     for (bytes, what) in [
         (fill.used, "in use"),
@@ -163,6 +172,26 @@ fn arenas(report: &Report, page: &mut Page) -> io::Result<()> {
             grouped(fill.sparse_arenas)
         );
         page.line(Tone::Plain, &text)?;
+    }
+    Ok(())
+}
+
+/// How full the segments of mimalloc are.
+fn segments(fill: &Fill, page: &mut Page) -> io::Result<()> {
+    let title = format!(
+        "{} segments of mimalloc: {} MB, of which {} MB are in memory",
+        grouped(fill.arenas),
+        megabytes(fill.bytes),
+        megabytes(fill.resident)
+    );
+    page.line(Tone::Title, &title)?;
+    for (bytes, what) in [
+        (fill.used, "in use"),
+        (fill.free_blocks, "free blocks between those: only for what is of the same size and kind"),
+        (fill.free_pools, "free pages: for anything; not in memory, or soon to be returned"),
+        (fill.overhead, "headers and what is left over"),
+    ] {
+        page.line(Tone::Plain, &format!("{:>12}  {what}", megabytes(bytes)))?;
     }
     Ok(())
 }
