@@ -232,6 +232,26 @@ fn pools(interpreter: &Interpreter) -> Outcome {
     }
 }
 
+/// A fork that looks at what its parent has made loses what it shares with it: how much, and how fast.
+fn copies(interpreter: &Interpreter) -> Outcome {
+    let (report, output) = json(&[], &interpreter.path, &["memory_copies.py"])?;
+    let told = output.stdout.lines().find(|line| line.starts_with('{')).ok_or("the program told nothing")?;
+    let told: Value = serde_json::from_str(told)?;
+    let processes = report["processes"].as_array().ok_or("no processes")?;
+    let fork = processes.iter().find(|process| process["pid"] == told["fork"]).ok_or("no fork")?;
+    let [first, last] = [0, 1].map(|look| fork["shares"][look]["shared_dirty"].as_f64().unwrap_or(-1.0));
+    println!("{}: {:.1} MB, then {:.1} MB with the parent", interpreter.label, first / 1e6, last / 1e6);
+    if fork["start_method"] != "fork" || first < 25e6 || !(0.0..0.5 * first).contains(&last) {
+        return Err(fork.to_string().into());
+    }
+    let text = memory(&[], &interpreter.path, &["memory_copies.py"])?.stdout;
+    let line = text.lines().find(|line| line.contains("has written to, or lost,"));
+    match line.is_some_and(|line| line.contains(" MB that it shared with its parent: ")) {
+        true => Ok(()),
+        false => Err(text.into()),
+    }
+}
+
 /// A program that forks workers, and ends with its stdin.
 struct Workers(Child);
 
@@ -335,7 +355,7 @@ fn formats(interpreter: &Interpreter) -> Outcome {
     if !growth.contains("big_list") || !growth.contains(" kB") || !growth.contains("MB grown over") {
         return Err(format!("the flame graph is {}", &growth[..growth.len().min(500)]).into());
     }
-    let report: Value = serde_json::from_str(&of(&["-f", "json"])?)?;
+    let report: Value = serde_json::from_str(&of(&["--json"])?)?;
     let peak = report["peak"]["bytes"].as_u64().unwrap_or(0);
     let process = &report["processes"][0];
     let most = report["moments"].as_array().into_iter().flatten();
@@ -364,6 +384,7 @@ fn main() {
         in_one_of_three(|| increments_are_its_own(interpreter))
     });
     add("pools", &["3.8", "3.13"], pools);
+    add("copies", &["3.8", "3.13"], copies);
     add("tree", &["3.13"], tree);
     add("formats", &["3.13"], formats);
     // Each wants a processor for itself.

@@ -1,12 +1,15 @@
 //! `rspy time`: the figures of `/usr/bin/time`, where real time went, and how runs differ.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rspy_tests::interpreters::{self, Interpreter};
 use rspy_tests::rspy::{Output, Run};
 use rspy_tests::target::{clean_command, scripts};
-use rspy_tests::{Outcome, run_one_by_one, test};
+use rspy_tests::{Outcome, process, run_one_by_one, test};
+use rustix::process::{Signal, kill_process_group};
 use serde_json::Value;
 
 /// What `rspy time --json` says, and how it ended.
@@ -145,6 +148,40 @@ fn compared(_: &Interpreter) -> Outcome {
     Ok(())
 }
 
+/// Control-C ends all runs, also those of a command that ends by itself then; so does what asks rspy to end. A crash is a run
+/// that has failed.
+fn interrupted(_: &Interpreter) -> Outcome {
+    let script = "sleep 1000 & trap \"kill $!; exit 5\" INT TERM; echo started; wait";
+    for (signal, to_all, code) in [(Signal::INT, true, 5), (Signal::INT, false, 5), (Signal::TERM, false, 5)]
+    {
+        let mut command = Command::new(rspy_tests::rspy::binary());
+        command.args(["time", "--repeat", "1000", "--", "sh", "-c", script]).process_group(0);
+        let mut rspy = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(rspy.stdout.take().ok_or("no stdout")?).read_line(&mut line)?;
+        match to_all {
+            true => kill_process_group(process::pid(rspy.id()), signal)?,
+            false => process::send(rspy.id(), signal)?,
+        }
+        let output = rspy.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(code) || !said.contains("no run was whole") {
+            return Err(format!("{signal:?} to all: {to_all}: {}: {said}", output.status).into());
+        }
+    }
+    let crashes = Run::start(["time", "--repeat", "3", "--", "sh", "-c", "kill -SEGV $$"])?.output()?;
+    if crashes.status.code() != Some(139) || !crashes.stderr.contains("(3 runs, 3 failed)") {
+        return Err(format!("{crashes:?}").into());
+    }
+    for options in [&["--warmup", "2"][..], &["--repeat", "2", "--function", "work"]] {
+        let refused = Run::start([&["time"], options, &["--", "true"]].concat())?.output()?;
+        if refused.status.code() != Some(2) {
+            return Err(format!("{options:?}: {refused:?}").into());
+        }
+    }
+    Ok(())
+}
+
 /// A tree's memory is that of its processes at once.
 fn trees(interpreter: &Interpreter) -> Outcome {
     let python = interpreter.path.to_string_lossy();
@@ -185,6 +222,7 @@ fn main() {
     add("functions", &["3.8", "3.11-debian", "3.13", "3.15"], functions);
     add("ends", &["3.13"], ends);
     add("compared", &["3.13"], compared);
+    add("interrupted", &["3.13"], interrupted);
     add("trees", &["3.8", "3.13"], trees);
     // Each wants a processor for itself.
     run_one_by_one(tests);

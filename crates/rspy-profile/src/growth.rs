@@ -7,12 +7,13 @@
 //!
 //! - a stack that was in several neighbouring samples without a change of that size has not made it;
 //! - of what is left, each is charged in proportion to how fast it is seen to grow elsewhere (expectation
-//!   maximisation: charge, see what rates follow, charge by these);
+//!   maximisation: charge, see what rates follow, charge by these), and, of stacks that alternate faster than samples are
+//!   taken, to how often it was seen to run: more of them than are seen lie between two samples;
 //! - where no stack is left, something made it that no sample shows: growth goes to the function that both samples are
 //!   in, what is given back to the one that ran before, at a line that is not known.
 //!
 //! Of several threads those count that held the GIL or, where nobody did, that ran; where none ran, and there are
-//! several, nobody knows.
+//! several, nobody knows. What changes when no thread is seen any more is the end of the process, and nobody's.
 //!
 //! What this cannot see: what is taken from memory that the allocator kept, and what is given back to it; who frees what
 //! another one took; changes that undo each other between two samples.
@@ -64,6 +65,10 @@ const NEGLIGIBLE: f64 = 1e-3;
 /// How often charges are made anew by the rates that follow from them.
 const ROUNDS: usize = 12;
 
+/// Of a stack that is seen to run so many times as often as what is seen between two samples of it, changes are not only
+/// theirs, though it was asleep in both samples.
+const SELDOM: u64 = 4;
+
 /// Where the changes of a stack are this part of its pauses at least, they are its own.
 const STEADY: f64 = 0.3;
 /// How many samples after a stack it is looked for what leads back to it, and how much of that is kept.
@@ -79,7 +84,6 @@ struct Change {
     bytes: f64,
     /// Those that were seen before and after, and whether they ran then.
     seen: Vec<(Suspect, bool)>,
-    suspects: Vec<Suspect>,
     /// A thread of the process: for what nobody is suspected of.
     thread: ThreadId,
 }
@@ -93,9 +97,21 @@ impl Change {
     }
 }
 
+/// A change of which several may have made a part.
+struct Suspected {
+    change: Change,
+    suspects: Vec<Suspect>,
+    /// How likely each was to run meanwhile, in proportion.
+    weights: Vec<f64>,
+    /// The part that each is charged with.
+    shares: Vec<f64>,
+}
+
 /// What is known of a stack.
 #[derive(Clone, Debug, Default)]
 struct Known {
+    /// How often it was seen to run.
+    ran: u64,
     /// How often it was in two neighbouring samples.
     held: u64,
     /// How often there was a change between these, worth mentioning.
@@ -145,47 +161,50 @@ impl Profile {
     /// Charges each change of [`memory`](Profile::memory) to who made it, in [`growth`](Profile::growth). Needs a
     /// profile with a time line, and all its samples.
     pub fn charge_memory(&mut self) {
-        let mut changes = changes(self);
+        let changes = changes(self);
         let mut known = known(self, &changes);
         let mut growth = Vec::with_capacity(changes.len());
-        let mut open: Vec<(Change, Vec<f64>)> = Vec::new();
-        for mut change in changes.drain(..) {
-            change.suspects = suspects(&change, &known);
-            if change.suspects.is_empty() {
+        let mut open: Vec<Suspected> = Vec::new();
+        for change in changes {
+            let suspects = suspects(&change, &known);
+            if suspects.is_empty() {
                 let thread = change.seen.first().map_or(change.thread, |((thread, _), _)| *thread);
                 let stack = self.between(&change);
                 growth.push(Growth { at: change.at, thread, stack, bytes: change.bytes });
                 continue;
             }
-            for (_, stack) in &change.suspects {
+            for (_, stack) in &suspects {
                 known.entry(*stack).or_default().suspected += 1;
             }
-            let shares = vec![1.0 / change.suspects.len() as f64; change.suspects.len()];
-            open.push((change, shares));
+            let weights = weights(&suspects, &known);
+            let shares = parts(&weights).unwrap_or_default();
+            open.push(Suspected { change, suspects, weights, shares });
         }
         for _ in 0..ROUNDS {
             for known in known.values_mut() {
                 known.charged = [0.0; 2];
             }
-            for (change, shares) in &open {
-                for ((_, stack), share) in change.suspects.iter().zip(shares) {
+            for Suspected { change, suspects, shares, .. } in &open {
+                for ((_, stack), share) in suspects.iter().zip(shares) {
                     let known = known.entry(*stack).or_default();
                     known.charged[direction(change.bytes)] += change.bytes.abs() * share;
                 }
             }
-            for (change, shares) in open.iter_mut().filter(|(change, _)| change.suspects.len() > 1) {
-                let rate = |(_, stack): &Suspect| {
-                    known.get(stack).map_or(0.0, |known| known.rate(direction(change.bytes)))
+            for Suspected { change, suspects, weights, shares } in
+                open.iter_mut().filter(|open| open.suspects.len() > 1)
+            {
+                let rate = |((_, stack), weight): (&Suspect, &f64)| {
+                    weight * known.get(stack).map_or(0.0, |known| known.rate(direction(change.bytes)))
                 };
-                let all: f64 = change.suspects.iter().map(rate).sum();
-                if all > 0.0 {
-                    *shares = change.suspects.iter().map(|suspect| rate(suspect) / all).collect();
+                let rates: Vec<f64> = suspects.iter().zip(&*weights).map(rate).collect();
+                if let Some(parts) = parts(&rates) {
+                    *shares = parts;
                 }
             }
         }
-        for (change, shares) in open {
+        for Suspected { change, suspects, shares, .. } in open {
             let least = NEGLIGIBLE * shares.iter().copied().fold(0.0, f64::max);
-            let charged = change.suspects.iter().zip(&shares).filter(|(_, share)| **share > least);
+            let charged = suspects.iter().zip(&shares).filter(|(_, share)| **share > least);
             // What is left out is the others', so that all of the change is charged.
             let all: f64 = shares.iter().filter(|share| **share > least).sum();
             growth.extend(charged.map(|((thread, stack), share)| Growth {
@@ -236,8 +255,31 @@ impl Profile {
     }
 }
 
+/// The part that each is of all; `None` if all are nothing.
+fn parts(amounts: &[f64]) -> Option<Vec<f64>> {
+    let all: f64 = amounts.iter().sum();
+    (all > 0.0).then(|| amounts.iter().map(|amount| amount / all).collect())
+}
+
+/// How likely each was to run between two samples, in proportion. Of stacks that alternate all were, by how often they
+/// are seen to run; of others no more is known than that they were seen.
+fn weights(suspects: &[Suspect], known: &FxHashMap<StackId, Known>) -> Vec<f64> {
+    let leads_to =
+        |from: &Suspect, to: &Suspect| known.get(&from.1).is_some_and(|known| known.between.contains(&to.1));
+    let alternate = suspects.iter().enumerate().any(|(index, one)| {
+        suspects.iter().skip(index + 1).any(|other| leads_to(one, other) || leads_to(other, one))
+    });
+    let ran = |(_, stack): &Suspect| known.get(stack).map_or(1, |known| known.ran.max(1)) as f64;
+    suspects.iter().map(|suspect| if alternate { ran(suspect) } else { 1.0 }).collect()
+}
+
 /// Who may have made a change: of those that were seen before and after, or elsewhere between two samples of them.
 fn suspects(change: &Change, known: &FxHashMap<StackId, Known>) -> Vec<Suspect> {
+    // What a thread gives back that has left all Python code is the end of its interpreter's.
+    let has_left = |(suspect, runs): &&(Suspect, bool)| *runs && suspect.1 == StackId::EMPTY;
+    if let Some((suspect, _)) = change.seen.iter().find(has_left).filter(|_| change.bytes < 0.0) {
+        return vec![*suspect];
+    }
     let of = |stack: &StackId| known.get(stack);
     let is_possible = |(_, stack): &Suspect| of(stack).is_none_or(|known| !known.excludes(change.bytes));
     let mut suspects: Vec<Suspect> = match change.held() {
@@ -247,7 +289,10 @@ fn suspects(change: &Change, known: &FxHashMap<StackId, Known>) -> Vec<Suspect> 
             if of(&stack).is_some_and(Known::is_steady) && (runs || between.is_empty()) {
                 return vec![(thread, stack)];
             }
-            runs.then_some((thread, stack))
+            let ran = |stack: &StackId| of(stack).map_or(0, |known| known.ran);
+            let is_seldom = ran(&stack) > SELDOM * between.iter().map(ran).sum::<u64>();
+            (runs || is_seldom)
+                .then_some((thread, stack))
                 .into_iter()
                 .chain(between.iter().map(|stack| (thread, *stack)))
                 .collect()
@@ -277,6 +322,7 @@ fn known(profile: &Profile, changes: &[Change]) -> FxHashMap<StackId, Known> {
         for (index, run) in timeline.runs.iter().enumerate() {
             let of_stack = known.entry(run.sample.stack).or_default();
             of_stack.held += run.count.saturating_sub(1);
+            of_stack.ran += if run.sample.state.activity == Activity::Idle { 0 } else { run.count };
             let next = timeline.runs.get(index + 1..).unwrap_or_default();
             let is_same = |other: &&Run| other.sample.stack == run.sample.stack;
             let Some(back) = next.iter().take(AHEAD).position(is_same) else { continue };
@@ -331,6 +377,8 @@ fn changes(profile: &Profile) -> Vec<Change> {
         let is_any = |of: fn(&Look) -> bool| looks.iter().any(|(_, look)| of(look));
         let is_alone = looks.iter().filter(|(_, look)| look.is_there()).count() == 1;
         let is_meant: fn(&Look) -> bool = match () {
+            // The process is ending.
+            () if !is_any(|look| look.stacks[1].is_some()) => |_| false,
             () if is_any(|look| look.holds_gil) => |look| look.holds_gil,
             () if is_any(|look| look.runs.contains(&true)) => |look| look.runs.contains(&true),
             () if is_alone => Look::is_there,
@@ -342,7 +390,7 @@ fn changes(profile: &Profile) -> Vec<Change> {
             both.filter_map(move |(stack, runs)| Some(((thread, stack?), runs)))
         };
         let seen = looks.iter().filter(|(_, look)| is_meant(look)).flat_map(seen).collect();
-        changes.push(Change { at: row.at, bytes, seen, suspects: Vec::new(), thread });
+        changes.push(Change { at: row.at, bytes, seen, thread });
     }
     changes
 }

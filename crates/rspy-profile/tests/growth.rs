@@ -80,6 +80,11 @@ impl Looks {
         self.look(&[(place, Does::Holds)], megabytes);
     }
 
+    /// No thread is seen any more when so many megabytes are resident.
+    fn nobody(&mut self, megabytes: f64) {
+        self.look(&[], megabytes);
+    }
+
     /// By how many megabytes each place has grown, by its functions and lines.
     fn charged(mut self) -> BTreeMap<String, f64> {
         self.recorder.profile.charge_memory();
@@ -212,6 +217,63 @@ fn a_thread_without_python_code_has_the_empty_stack() {
         looks.one(NOWHERE, 100.0 + f64::from(step));
     }
     expect(looks, &[("", 5.0)]);
+}
+
+#[test]
+fn what_the_end_of_a_process_gives_back_is_nobodys() {
+    let mut looks = Looks::new(1);
+    for step in 0..6 {
+        looks.one(GROWS, 100.0 + f64::from(step));
+    }
+    looks.one(NOWHERE, 80.0);
+    looks.nobody(60.0);
+    looks.nobody(10.0);
+    expect(looks, &[("", -95.0), ("main:3 grows:100", 5.0)]);
+}
+
+/// A loop that is faster than samples are taken: one line takes memory and sleeps, the other one looks at the clock.
+#[test]
+fn a_line_that_takes_memory_and_sleeps_is_charged() {
+    let mut looks = Looks::new(1);
+    for step in 0..200_u32 {
+        let seen = match step {
+            100 => (CALM, Does::Holds),
+            step if step % 10 == 0 => (GROWS, Does::Holds),
+            _ => (GROWS, Does::Sleeps),
+        };
+        looks.look(&[seen], 100.0 + 0.1 * f64::from(step));
+    }
+    let charged = looks.charged();
+    // All of 19.9 MB, but for what was seen to be the other line.
+    assert!(charged["main:3 grows:100"] > 19.0, "{charged:?}");
+}
+
+/// One that only sleeps is seen to run at times, too: when it goes to sleep.
+#[test]
+fn a_line_that_only_sleeps_is_not_charged() {
+    let mut looks = Looks::new(1);
+    for step in 0..200_u32 {
+        let seen = match step % 20 {
+            0 => (GROWS, Does::Holds),
+            1 => (CALM, Does::Holds),
+            _ => (CALM, Does::Sleeps),
+        };
+        looks.look(&[seen], 100.0 + 0.1 * f64::from(step));
+    }
+    let charged = looks.charged();
+    assert!(charged["main:3 grows:100"] > 17.0, "{charged:?}");
+}
+
+/// Lines that alternate faster than samples are taken: each of ten samples is of the line that takes memory but one.
+#[test]
+fn lines_that_alternate_are_charged_by_how_often_they_run() {
+    let mut looks = Looks::new(1);
+    for step in 0..100_u32 {
+        let place = if step % 10 == 5 { CALM } else { GROWS };
+        looks.one(place, 100.0 + f64::from(step));
+    }
+    let charged = looks.charged();
+    assert!(charged["main:3 grows:100"] > 85.0, "{charged:?}");
 }
 
 prop_compose! {

@@ -170,6 +170,18 @@ fn no_page_is_counted_twice() {
     assert!(moments.iter().filter(|moment| moment.at > 2.1).all(|moment| moment.bytes[1] == 0));
 }
 
+/// A program that starts itself anew has the command line of its parent, and nothing of its memory.
+#[test]
+fn what_shares_nothing_is_no_fork() {
+    let mut profile = fork();
+    for account in &mut profile.accounts {
+        account.shared_dirty = 0;
+    }
+    let memory = Memory::new(&profile, &wall());
+    let methods: Vec<_> = memory.processes.iter().map(|process| process.start_method).collect();
+    assert_eq!(methods, [None, None]);
+}
+
 #[test]
 fn without_rows_there_is_no_peak() {
     let profile = Profile::new(metadata());

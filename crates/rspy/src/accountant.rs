@@ -11,12 +11,13 @@ use rspy_heap::mapped::MappedArenas;
 use rspy_process::{Process, SharesFiles};
 use rspy_profile::Collections;
 
+use crate::costs::thread_cpu_time;
 use crate::queue::News;
 
 /// How often it is looked, at most.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How much longer than the look itself it is from one to the next: the process can map nothing meanwhile.
+/// How much longer than what a look costs it is from one to the next: the process can map nothing meanwhile.
 const REST: u32 = 200;
 
 /// How long after a process was met all are looked at, if that is not too often.
@@ -72,14 +73,15 @@ fn work(met: &Receiver<Met>, teller: &Sender<(u32, News)>, begun: Instant) {
         match outcome {
             Ok((number, pid, attached)) => {
                 if let (Ok(process), Ok(files)) = (Process::open(pid), SharesFiles::open(pid)) {
-                    let start = Instant::now();
+                    // That is looked for once, and keeps the process from nothing.
                     let arenas = arenas_of(&process, &attached, &clients);
                     let client = Client { number, process, attached, files, arenas };
+                    let before = thread_cpu_time();
                     // What it begins with.
                     if look(&client, teller, begun) {
                         clients.push(client);
                     }
-                    earliest = earliest.max(Instant::now() + start.elapsed() * REST);
+                    earliest = earliest.max(rested(before));
                 }
                 // What it has of its parent is the parent's alone no more.
                 next = earliest.max(next.min(Instant::now() + SETTLING));
@@ -88,18 +90,23 @@ fn work(met: &Receiver<Met>, teller: &Sender<(u32, News)>, begun: Instant) {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
         let is_over = matches!(outcome, Err(RecvTimeoutError::Disconnected));
-        let start = Instant::now();
-        if is_over && start < earliest {
+        if is_over && Instant::now() < earliest {
             return;
         }
+        let before = thread_cpu_time();
         clients.retain(|client| look(client, teller, begun));
         if is_over {
             return;
         }
-        let now = Instant::now();
-        earliest = now + (now - start) * REST;
-        next = earliest.max(now + PERIOD);
+        earliest = rested(before);
+        next = earliest.max(Instant::now() + PERIOD);
     }
+}
+
+/// When it may be looked again after a look that was begun when this thread had spent so much: by what that has cost, and
+/// not by how long others have kept it from the processor.
+fn rested(before: Duration) -> Instant {
+    Instant::now() + thread_cpu_time().saturating_sub(before) * REST
 }
 
 /// Tells what a process has. Answers whether it is still there.

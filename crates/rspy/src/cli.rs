@@ -64,16 +64,16 @@ pub enum Command {
     #[command(after_help = REPORT_NOTES)]
     Report(Report),
     /// Shows the source of what takes the most time, line by line
-    #[command(after_help = LINES_NOTES, mut_arg("mode", wall), group = analysis::what(), override_usage = LINES_USAGE)]
+    #[command(after_help = LINES_NOTES, mut_arg("mode", wall), mut_arg("idle", idle), group = analysis::what(), override_usage = LINES_USAGE)]
     Lines(Lines),
     /// Shows how much memory a program and all that it starts have over time, and the lines that made it grow
-    #[command(after_help = MEMORY_NOTES, mut_arg("mode", wall), mut_arg("rate", |rate| rate.default_value("500")), group = analysis::what(), override_usage = MEMORY_USAGE)]
+    #[command(after_help = MEMORY_NOTES, mut_arg("mode", wall), mut_arg("idle", idle), mut_arg("rate", |rate| rate.default_value("500")), mut_arg("subprocesses", by_default), group = analysis::what(), override_usage = MEMORY_USAGE)]
     Memory(Memory),
     /// Shows what fills the memory of a process: objects by type, who holds them, what has leaked
     #[command(after_help = HEAP_NOTES)]
     Heap(Heap),
     /// Shows the functions that take the most time, and their callers, as pstats does
-    #[command(after_help = STATS_NOTES, mut_arg("mode", wall), group = analysis::what(), override_usage = STATS_USAGE)]
+    #[command(after_help = STATS_NOTES, mut_arg("mode", wall), mut_arg("idle", idle), group = analysis::what(), override_usage = STATS_USAGE)]
     Stats(Stats),
     /// Times a command, Python or not: real, user and system time, memory, and where the time went
     #[command(after_help = TIME_NOTES, override_usage = TIME_USAGE)]
@@ -279,6 +279,15 @@ Examples:
 /// Where the time that threads wait is shown as well, unless it is left out.
 fn wall(mode: Arg) -> Arg {
     mode.help("Which threads to include [default: wall]")
+}
+
+fn idle(idle: Arg) -> Arg {
+    idle.help("Include threads that are idle: asleep, or waiting for a lock or for data. They are, unless --gil or --mode leaves them out")
+}
+
+/// What is done unless it is said to be left out.
+fn by_default(subprocesses: Arg) -> Arg {
+    subprocesses.help("Sample the processes that it starts as well, which is the default")
 }
 
 /// A process or a program is needed; with both, as in py-spy, it is the process.

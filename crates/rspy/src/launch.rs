@@ -4,6 +4,7 @@
 //! keeps its process id, and a shell or launcher that starts Python has it among
 //! its descendants. The first Python that can be read is the one.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -63,6 +64,8 @@ pub struct Launched {
     /// Held by descriptor, so that an id cannot come to mean another.
     below: Vec<OwnedFd>,
     is_told_to_end: bool,
+    /// Whether somebody has asked for its end, by a signal to rspy.
+    is_asked_to_end: Cell<bool>,
     stderr: Option<File>,
 }
 
@@ -125,6 +128,7 @@ impl Launched {
             used: None,
             below: Vec::new(),
             is_told_to_end: false,
+            is_asked_to_end: Cell::new(false),
             stderr,
         })
     }
@@ -210,6 +214,9 @@ impl Launched {
             && let Ok(signal) = Signal::try_from(signal)
         {
             tracing::info!(%signal, "passed on to the program");
+            if matches!(signal, Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT) {
+                self.is_asked_to_end.set(true);
+            }
             // It may have exited meanwhile, which is as good.
             let _ = nix::sys::signal::kill(Pid::from_raw(self.child.id() as i32), signal);
         }
@@ -226,6 +233,7 @@ impl Launched {
         // However long it takes: only its end or an interrupt ends this.
         while !self.has_ended() {
             if self.wait(Instant::now() + STARTING, signals, false) == Wait::Interrupted {
+                self.is_asked_to_end.set(true);
                 self.end(signals);
                 break;
             }
@@ -234,6 +242,11 @@ impl Launched {
             self.show_stderr();
         }
         self.status
+    }
+
+    /// Whether somebody has asked for its end while it was [collected](Launched::collect).
+    pub fn is_asked_to_end(&self) -> bool {
+        self.is_asked_to_end.get()
     }
 
     /// Tells it to end. [`end`](Launched::end) waits for that.

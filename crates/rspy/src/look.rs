@@ -22,7 +22,7 @@ impl Look {
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
         Look {
-            colour: set("NO_COLOR").is_none(),
+            colour: set("NO_COLOR").is_none() && set("TERM").is_none_or(|terminal| terminal != "dumb"),
             unicode: locale.contains("utf-8") || locale.contains("utf8"),
         }
     }

@@ -1,18 +1,21 @@
-//! The file that a recording goes to.
+//! The file that a recording, or what is made of one, goes to.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
 /// A file that can be written to. What it held goes only when the recording is
-/// there to replace it.
+/// there to replace it; if it is never [begun](Output::begin), a new file is taken away again.
 pub struct Output {
     path: PathBuf,
     file: File,
     is_new: bool,
+    is_begun: Cell<bool>,
 }
 
 impl Output {
@@ -22,7 +25,21 @@ impl Output {
         let is_new = !path.exists();
         let file = File::options().create(true).append(true).open(path);
         let file = file.map_err(|error| Failure::opening(path, &error))?;
-        Ok(Output { path: path.to_owned(), file, is_new })
+        Ok(Output { path: path.to_owned(), file, is_new, is_begun: Cell::new(false) })
+    }
+
+    /// Refuses the file `path` if it is one of those that are `read`, whatever names it has: a recording is not written
+    /// over by what is made of it.
+    pub fn refuse_read<'a>(path: &Path, read: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Failure> {
+        let identity = |path: &Path| path.metadata().ok().map(|known| (known.dev(), known.ino()));
+        let own = identity(path);
+        match own.is_some() && read.into_iter().any(|file| identity(file) == own) {
+            true => Err(Failure::new(
+                format!("{} is one of the recordings that are read.", path.display()),
+                "Choose another file with -o FILE.",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The default: `PID-2026-11-22T11-58-45+0000.svg`, in local time, as py-spy
@@ -48,6 +65,7 @@ impl Output {
 
     /// The file, to be written from its beginning.
     pub fn begin(&self) -> io::Result<&File> {
+        self.is_begun.set(true);
         // A pipe or a device has nothing that could go, and what others wrote to the
         // same stdout stays.
         if self.file.metadata()?.is_file() && !self.is_stdout() {
@@ -60,11 +78,12 @@ impl Output {
     pub fn failure(&self, error: &io::Error) -> Failure {
         Failure::writing(&self.path.display().to_string(), error)
     }
+}
 
-    /// Takes the file away again if it was not there before: there is nothing to write.
-    pub fn give_up(self) {
-        if self.is_new {
-            // It is empty; failing to remove it is not worth a second message.
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.is_new && !self.is_begun.get() {
+            // It is empty; failing to remove it is not worth a message.
             let _ = std::fs::remove_file(&self.path);
         }
     }

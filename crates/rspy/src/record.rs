@@ -82,15 +82,7 @@ pub fn record(options: &Record) -> Result<ExitCode, Failure> {
     }
     let whom = Whom { pid: options.pid, program: &options.program, subprocesses: options.subprocesses };
     let streams = if options.capture { Streams::Captured } else { Streams::Own };
-    let (mut launched, target) = match whom.find(streams, pausing, &mut signals) {
-        Ok(found) => found,
-        Err(failure) => {
-            if let Some(output) = given {
-                output.give_up();
-            }
-            return Err(failure);
-        }
-    };
+    let (mut launched, target) = whom.find(streams, pausing, &mut signals)?;
     let output = match (given, &options.output) {
         (Some(output), _) => output,
         (None, Some(path)) => Output::open(path)?,

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use rspy_profile::{By, FORMATS, Format, FormatError, Options, Profile, Totals};
 use crate::cli::{Grouping, Mode, Report, View};
 use crate::failure::Failure;
 use crate::load::{Loaded, Reading, load};
+use crate::output::Output;
 use crate::progress::{grouped, report as say};
 
 /// Reads what was recorded and writes what is asked for.
@@ -56,7 +56,7 @@ pub fn report(options: &Report) -> Result<ExitCode, Failure> {
     let output = output_of(options, format);
     match &output {
         Some(path) => {
-            check_output(options, path)?;
+            Output::refuse_read(path, options.files.iter().chain(&options.diff))?;
             let file = File::create(path).map_err(|error| Failure::opening(path, &error))?;
             write(format, (base.as_ref(), &profile), &shown, file)
                 .map_err(|error| Failure::writing_report(&path.display().to_string(), &error))?;
@@ -100,20 +100,6 @@ fn output_of(options: &Report, format: &dyn Format) -> Option<PathBuf> {
     }
     let first = options.files.first()?;
     Some(Path::new(first.file_name()?).with_extension(format.about().extension))
-}
-
-/// A recording is not written over by what is made of it.
-fn check_output(options: &Report, output: &Path) -> Result<(), Failure> {
-    // Whatever names it has.
-    let identity = |path: &Path| path.metadata().ok().map(|known| (known.dev(), known.ino()));
-    let own = identity(output);
-    match own.is_some() && options.files.iter().chain(&options.diff).any(|file| identity(file) == own) {
-        true => Err(Failure::new(
-            format!("{} is one of the recordings that are read.", output.display()),
-            "Choose another file with -o FILE.",
-        )),
-        false => Ok(()),
-    }
 }
 
 /// How the profile is shown.

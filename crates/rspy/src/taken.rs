@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use rspy_profile::Profile;
 use rspy_profile::format::Recording;
 
+use crate::analysis::Origin;
 use crate::cli::{Mode, Samples};
 use crate::failure::Failure;
 use crate::gather::{Gathered, Whom, end, gather, metadata};
@@ -25,6 +26,8 @@ use crate::sink::{Limits, Sink};
 pub struct Taken {
     /// The samples.
     pub loaded: Loaded,
+    /// Where their code comes from.
+    pub origin: Origin,
     program: Option<Ended>,
 }
 
@@ -48,23 +51,19 @@ impl Taken {
         if !options.files.is_empty() {
             let loaded = load(&reading, &options.files);
             let loaded = loaded.map_err(|failure| Failure::of_command(&options.files).unwrap_or(failure));
-            return Ok(Taken { loaded: loaded?, program: None });
+            let loaded = loaded?;
+            let origin = Origin::of_recording(&loaded.profile.metadata);
+            return Ok(Taken { loaded, origin, program: None });
         }
-        let (file, ended) = sample(options)?;
+        let (file, origin, ended) = sample(options)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         match load(&reading, &[path]) {
-            Ok(loaded) => Ok(Taken { loaded, program: Some(ended) }),
+            Ok(loaded) => Ok(Taken { loaded, origin, program: Some(ended) }),
             Err(failure) => {
                 ended.finish();
                 Err(failure)
             }
         }
-    }
-
-    /// The folder that paths of a program are relative to which was started here.
-    pub fn folder(&self) -> Option<PathBuf> {
-        let launched = self.program.as_ref().and_then(|ended| ended.launched.as_ref());
-        launched.and_then(|_| std::env::current_dir().ok())
     }
 
     /// Ends the program, if one was started. rspy's exit code is what its own is then.
@@ -80,11 +79,13 @@ impl Ended {
 }
 
 /// Samples a process or a program into a recording that is in no folder.
-fn sample(options: &Samples) -> Result<(File, Ended), Failure> {
+fn sample(options: &Samples) -> Result<(File, Origin, Ended), Failure> {
     let pausing = options.stops.pausing();
     let mut signals = Signals::collect(options.pid.is_none())?;
     let whom = Whom { pid: options.pid, program: &options.program, subprocesses: options.subprocesses };
     let (mut launched, target) = whom.find(Streams::Own, pausing, &mut signals)?;
+    // Before it ends, and its files with it.
+    let origin = Origin::of_process(&target.process);
     let plan = Plan {
         rate: options.rate,
         limit: options.duration.0,
@@ -92,24 +93,21 @@ fn sample(options: &Samples) -> Result<(File, Ended), Failure> {
         tree: whom.tree(launched.as_ref()),
         live: None,
     };
-    let no_memory = |error: std::io::Error| {
-        Failure::new(
-            format!("The samples could not be kept in memory: {error}."),
-            "Record to a file with rspy record -o FILE.rspy, and give that file.",
-        )
-    };
     let profile = Profile::for_format(metadata(options.rate, Mode::Wall.name(), &target), &Recording);
     let file = rustix::fs::memfd_create("rspy", rustix::fs::MemfdFlags::CLOEXEC);
-    let file = File::from(file.map_err(|error| no_memory(error.into()))?);
+    let file = File::from(file.map_err(|error| Failure::keeping_samples(&error.into()))?);
     let path = PathBuf::from("/proc/self/fd").join(file.as_fd().as_raw_fd().to_string());
     let sink = file.try_clone().and_then(|file| Sink::new(file, &path, Limits::default(), &profile));
-    let recorder = Recorder::new(profile, Some(sink.map_err(no_memory)?), false, false);
+    let recorder =
+        Recorder::new(profile, Some(sink.map_err(|error| Failure::keeping_samples(&error))?), false, false);
     let messages = Messages { on_stderr: true, named: true };
     let told = (&messages, options.hideprogress);
     let gathered = gather(&plan, target, recorder, &mut launched, &mut signals, told)?;
     gathered.report_refused();
     let Gathered { profile, sink, summary, samples, lost, cut, .. } = gathered;
     report(summary.in_a_line(samples, lost, cut));
-    sink.map_or(Ok(()), |sink| sink.and_then(|sink| sink.finish(&profile)).map(|_| ())).map_err(no_memory)?;
-    Ok((file, Ended { launched, end: summary.end, signals }))
+    if let Some(sink) = sink {
+        sink.and_then(|sink| sink.finish(&profile)).map_err(|error| Failure::keeping_samples(&error))?;
+    }
+    Ok((file, origin, Ended { launched, end: summary.end, signals }))
 }

@@ -57,8 +57,12 @@ pub fn zombie() -> Outcome {
     let mut child = Command::new("true").spawn()?;
     process::wait_until("it is a zombie", || process::state(child.id(), child.id()) == Some('Z'))?;
     let outcome = fails_to_attach("zombie", child.id());
+    // With all that is below it, which is nothing.
+    let mut memory = rspy();
+    memory.args(["memory", "--pid", &child.id().to_string()]);
+    let with_tree = fails("zombie", memory).map(drop);
     child.wait()?;
-    outcome
+    outcome.and(with_tree)
 }
 
 pub fn kernel_thread() -> Outcome {

@@ -1,5 +1,6 @@
 //! What rspy says when it fails: each message that `docs/errors.md` promises, brought about for real.
 
+mod analysis;
 mod attaching;
 mod heaps;
 mod output;
@@ -134,6 +135,10 @@ const CASES: &[Case] = &[
     ("no-match", recordings::no_match, Need::Nothing),
     ("memory-format", recordings::memory_format, Need::Nothing),
     ("memory-none", recordings::memory_none, Need::Nothing),
+    ("tracemalloc-off", analysis::tracemalloc_off, Need::Nothing),
+    ("tracemalloc-process", analysis::tracemalloc_process, Need::Nothing),
+    ("tracemalloc-format", analysis::tracemalloc_format, Need::Nothing),
+    ("vs-words", analysis::vs_words, Need::Nothing),
 ];
 
 /// Every row of the page comes from a test, and what tests expect is on the page.
@@ -161,6 +166,7 @@ fn usage() -> Outcome {
 fn main() {
     let mut tests = vec![
         test("every-row-is-tested", every_row_is_tested),
+        test("outputs-of-analyses", analysis::outputs),
         test("closed-descriptors", output::closed_descriptors),
         test("reading-refused", permission::reading_refused),
         test("usage", usage),

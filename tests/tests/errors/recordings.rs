@@ -28,7 +28,7 @@ fn fails_with(id: &str, bytes: &[u8]) -> Outcome {
 }
 
 /// A short recording in `folder`.
-fn recorded(folder: &Path) -> Outcome<PathBuf> {
+pub fn recorded(folder: &Path) -> Outcome<PathBuf> {
     let file = folder.join("app.rspy");
     let output = record(rspy(), python()?.pid(), &file).output()?;
     if output.status.success() { Ok(file) } else { Err(format!("{output:?}").into()) }

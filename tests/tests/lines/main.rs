@@ -6,6 +6,8 @@ mod shares;
 mod shown;
 mod source;
 
+use std::process::Command;
+
 use rspy_tests::{Body, on_each, run_one_by_one};
 
 /// One of each way to find frames and lines.
@@ -39,6 +41,12 @@ fn main() {
     tests.extend(on_each(WITH_LINE_PROFILER, on_some));
     tests.extend(on_each(&["2.7", "3.13"], &[("relative-path", source::relative)]));
     tests.extend(on_each(&["3.13"], on_one));
+    // Mounts of one's own are permitted to root, and in most containers to nobody.
+    let made = Command::new("unshare").args(["--mount", "true"]).output();
+    match made.is_ok_and(|output| output.status.success()) {
+        true => tests.extend(on_each(&["3.13"], &[("own-root", source::own_root)])),
+        false => eprintln!("skipped: own-root: making namespaces is not permitted here"),
+    }
     // Each wants a processor for itself.
     run_one_by_one(tests);
 }

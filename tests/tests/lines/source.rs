@@ -1,18 +1,19 @@
 //! Where source is, and what is said where it is not, or is another one.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use rspy_tests::Outcome;
 use rspy_tests::analysis::{Annotated, Lines, json};
 use rspy_tests::environment::succeed;
 use rspy_tests::interpreters::Interpreter;
 use rspy_tests::program::{Program, command};
 use rspy_tests::rspy::{Run, binary};
+use rspy_tests::{Outcome, process};
 
 /// A module whose function takes time, and is on line 3.
 const MODULE: &str = "\
@@ -128,6 +129,52 @@ pub fn missing(interpreter: &Interpreter) -> Outcome {
     let why = Some("no source: there is no such file here");
     expect_note(&of_process(&program)?, why, false)?;
     expect_note(&of_recording()?, why, false)
+}
+
+/// A program in a root folder of its own, as in a container, that is named by an absolute link in there, and has ended when
+/// its source is read.
+pub fn own_root(interpreter: &Interpreter) -> Outcome {
+    const SCRIPT: &str = r#"
+        set -e
+        root=$1 prefix=$2; shift 2
+        for name in usr lib lib64; do
+            [ ! -e /$name ] || { mkdir $root/$name; mount --rbind /$name $root/$name; }
+        done
+        mkdir $root/python
+        mount --bind "$prefix" $root/python
+        exec chroot $root "$@"
+    "#;
+    const UNTIL_TOLD: &str = "\
+import os, sys, app
+sys.stdout.write('ready\\n')
+while not os.path.exists('/stop'):
+    app.work(0.1)
+app.work(0.5)
+";
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("real"))?;
+    fs::write(folder.path().join("real/app.py"), MODULE)?;
+    fs::write(folder.path().join("real/main.py"), UNTIL_TOLD)?;
+    symlink("/real", folder.path().join("srv"))?;
+    let executable = Path::new("/python").join(interpreter.path.strip_prefix(&interpreter.prefix)?);
+    let mut command = command(Path::new("unshare"));
+    command.args(["--mount", "sh", "-c", SCRIPT, "sh"]).args([folder.path(), &interpreter.prefix]);
+    command.arg(executable).arg("/srv/main.py");
+    command.env("PYTHONHOME", "/python").env("PYTHONPATH", "/srv").env("LD_LIBRARY_PATH", "/python/lib");
+    let mut program = Program::start_in(folder, command)?;
+    program.says("ready")?;
+    let pid = program.pid().to_string();
+    expect_note(&of_process(&program)?, None, true)?;
+    let lines = Run::start(["lines", "--json", "--function", "work", "--pid", &pid])?;
+    let memory = PathBuf::from(format!("/proc/{pid}/statm"));
+    process::wait_until("it is sampled", || {
+        let files = fs::read_dir(format!("/proc/{}/fd", lines.pid())).into_iter().flatten().flatten();
+        files.into_iter().any(|file| fs::read_link(file.path()).is_ok_and(|link| link == memory))
+    })?;
+    fs::write(program.file("stop"), "")?;
+    let output = lines.output()?.success()?;
+    program.wait()?;
+    expect_note(&work(serde_json::from_str(&output.stdout)?)?, None, true)
 }
 
 /// Code that was never in a file.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Basis;
 use crate::account::Account;
+use crate::growth::Growth;
 use crate::label;
 use crate::memory::MemoryUse;
 use crate::options::Options;
@@ -119,7 +120,8 @@ pub struct Peak {
     pub bytes: u64,
     /// The process whose memory made it the most.
     pub pid: u32,
-    /// What that executed, the outermost frame first.
+    /// What that executed, the outermost frame first: the code that is charged with the last growth up to it, if that is
+    /// known.
     pub stack: Vec<String>,
 }
 
@@ -326,8 +328,9 @@ impl<'profile> Story<'profile> {
         let peak = rows.iter().max_by_key(|row| (row.resident, std::cmp::Reverse(row.at)));
         let command = label::printable(&profile.strings[process.command_line]);
         let parent = process.parent.map(|parent| &profile.processes[parent]);
+        let shares = accounts.first().zip(accounts.last()).map(|(first, last)| [shares(first), shares(last)]);
         let start_method =
-            parent.and_then(|parent| start_method(&command, &profile.strings[parent.command_line]));
+            parent.and_then(|parent| start_method(&command, &profile.strings[parent.command_line], shares));
         ProcessMemory {
             pid: process.pid,
             parent: parent.map(|parent| parent.pid),
@@ -339,7 +342,7 @@ impl<'profile> Story<'profile> {
             last: rows.last().map_or(0, |row| row.resident),
             peak: peak.map_or(0, |row| row.resident),
             peak_at: peak.map_or(0.0, |row| seconds(row.at)),
-            shares: accounts.first().zip(accounts.last()).map(|(first, last)| [shares(first), shares(last)]),
+            shares,
             collector: collector(profile, id, accounts),
         }
     }
@@ -388,32 +391,45 @@ fn shares(account: &Account) -> Shares {
 
 /// How `multiprocessing` started a process: what it then executes is `multiprocessing.spawn` or
 /// `multiprocessing.forkserver`; a fork goes on with the command line of its parent (`Lib/multiprocessing/spawn.py`,
-/// `forkserver.py`, `popen_fork.py`).
-fn start_method(command: &str, parent: &str) -> Option<&'static str> {
+/// `forkserver.py`, `popen_fork.py`), and with its memory: a program that starts itself anew shares nothing that was
+/// written to.
+fn start_method(command: &str, parent: &str, shares: Option<[Shares; 2]>) -> Option<&'static str> {
+    let is_fork = command == parent && shares.is_none_or(|[first, _]| first.shared_dirty > 0);
     match () {
         () if command.contains("multiprocessing.spawn") => Some("spawn"),
-        () if command.contains("multiprocessing.forkserver") && command == parent => Some("forkserver"),
-        () if command == parent => Some("fork"),
+        () if command.contains("multiprocessing.forkserver") && is_fork => Some("forkserver"),
+        () if is_fork => Some("fork"),
         () => None,
     }
 }
 
-/// What a process executed at a time: the thread that holds the GIL, else one that runs, else any.
+/// What made the memory of a process grow at a time; else what it executed: the thread that holds the GIL, else one that
+/// runs, else any.
 fn stack_at(profile: &Profile, options: &Options, process: ProcessId, at: u64) -> Vec<String> {
+    let is_meant = |growth: &&Growth| {
+        growth.at == at
+            && growth.bytes > 0.0
+            && growth.stack != StackId::EMPTY
+            && profile.threads[growth.thread].process == process
+    };
+    let grew = profile.growth.iter().filter(is_meant).max_by(|one, other| one.bytes.total_cmp(&other.bytes));
     let is_near = |run: &&Run| {
         let pause = profile.metadata.longest_pause();
         profile.threads[run.sample.thread].process == process
             && run.sample.at <= at.saturating_add(pause)
             && at <= run.until.saturating_add(pause)
     };
-    let best = profile.samples().iter().filter(is_near).min_by_key(|run| {
-        let state = run.sample.state;
-        let distance = run.sample.at.saturating_sub(at).max(at.saturating_sub(run.until));
-        (state.owns_gil != Some(true), state.activity == Activity::Idle, distance)
-    });
+    let executed = || {
+        profile.samples().iter().filter(is_near).min_by_key(|run| {
+            let state = run.sample.state;
+            let distance = run.sample.at.saturating_sub(at).max(at.saturating_sub(run.until));
+            (state.owns_gil != Some(true), state.activity == Activity::Idle, distance)
+        })
+    };
+    let stack = grew.map(|growth| growth.stack).or_else(|| executed().map(|run| run.sample.stack));
     let mut frames = Vec::new();
-    if let Some(run) = best {
-        profile.stacks.root_first(run.sample.stack, &mut frames);
+    if let Some(stack) = stack {
+        profile.stacks.root_first(stack, &mut frames);
     }
     frames.into_iter().map(|frame| label::frame(profile, &profile.frames[frame], options)).collect()
 }

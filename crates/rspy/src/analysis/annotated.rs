@@ -1,6 +1,5 @@
 //! Functions with their source beside what is known of their lines.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use rspy_process::Process;
@@ -18,31 +17,32 @@ const AROUND: u32 = 2;
 /// How many lines of a function are shown whole.
 const LONG: u32 = 200;
 
-/// The process that was sampled, as far as its files are concerned.
-pub struct Target {
+/// Where the code that was sampled comes from.
+#[derive(Debug)]
+pub struct Origin {
     sources: Sources,
-    /// When it loaded its source, at the earliest.
+    /// When it was loaded, at the earliest.
     begun: SystemTime,
 }
 
-impl Target {
-    /// Its own files, if it still runs; else those that are here. Paths may be relative to `folder`.
-    pub fn of(metadata: &Metadata, folder: Option<PathBuf>) -> Target {
-        let begun = |process: &Process| {
-            let age = process.age()?;
-            SystemTime::now().checked_sub(age)
-        };
+impl Origin {
+    /// The files of a process, to be read also when it has ended.
+    pub fn of_process(process: &Process) -> Origin {
+        let begun = begun(process).unwrap_or_else(SystemTime::now);
+        Origin { sources: Sources::of_process(process.pid()), begun }
+    }
+
+    /// Those of the process of a recording, if it still runs; else those that are here.
+    pub fn of_recording(metadata: &Metadata) -> Origin {
         let process = Process::open(metadata.pid).ok().filter(|process| {
             // Another one may have its number by now.
             process.command_line().join(" ") == metadata.program
                 && begun(process).is_some_and(|begun| begun <= metadata.start)
         });
-        let sources = match process {
-            Some(_) => Sources::of_process(metadata.pid),
-            None => Sources::default(),
-        };
-        let begun = process.and_then(|process| begun(&process)).unwrap_or(metadata.start);
-        Target { begun, sources: sources.below(folder) }
+        match process {
+            Some(process) => Origin::of_process(&process),
+            None => Origin { sources: Sources::here(), begun: metadata.start },
+        }
     }
 
     /// The source of a function beside its lines.
@@ -77,6 +77,11 @@ impl Target {
     }
 }
 
+/// When a process was started.
+fn begun(process: &Process) -> Option<SystemTime> {
+    SystemTime::now().checked_sub(process.age()?)
+}
+
 /// A function with its source.
 #[derive(Serialize)]
 pub struct Annotated<'a> {
@@ -88,6 +93,26 @@ pub struct Annotated<'a> {
     /// Its lines.
     #[serde(rename = "lines")]
     pub rows: Vec<Row>,
+}
+
+impl Annotated<'_> {
+    /// The function, its file and its line: `work (app.py:12)`.
+    pub fn title(&self, full_filenames: bool) -> String {
+        let LinesOf { name, file, short_file, first_line, .. } = self.function;
+        let file = if full_filenames { file } else { short_file };
+        let line = first_line.map_or(String::new(), |line| format!(":{line}"));
+        format!("{name} ({file}{line})")
+    }
+
+    /// Its lines, with `None` where some are left out between two.
+    pub fn rows_and_gaps(&self) -> impl Iterator<Item = Option<&Row>> {
+        let mut before: Option<u32> = None;
+        self.rows.iter().flat_map(move |row| {
+            let is_gap = before.zip(row.line).is_some_and(|(before, line)| line > before + 1);
+            before = row.line.or(before);
+            [is_gap.then_some(None), Some(Some(row))].into_iter().flatten()
+        })
+    }
 }
 
 /// A line of source, seen or not.

@@ -3,10 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use rspy_profile::analysis::{self, Basis, LineMemory, LinesOf, Time};
+use rspy_profile::analysis::{self, Basis, LineMemory, Time};
 use serde::Serialize;
 
-use super::annotated::{Annotated, Row, Target};
+use super::annotated::{Annotated, Row};
 use super::page::{Page, Tone, json};
 use super::shown;
 use crate::cli::Lines;
@@ -14,18 +14,15 @@ use crate::failure::Failure;
 use crate::progress::report as say;
 use crate::taken::Taken;
 
-/// Below this width there is no room for more than the time of a line.
-const NARROW: usize = 60;
-
 /// Writes the source of the functions that take the most time.
 pub fn lines(options: &Lines) -> Result<ExitCode, Failure> {
-    let taken = Taken::take(&options.samples, true)?;
+    let mut taken = Taken::take(&options.samples, true)?;
     let shown = shown(&taken.loaded, options.full_filenames);
     let profile = &taken.loaded.profile;
     let lines = analysis::Lines::new(profile, &shown);
     let chosen = options.functions.of(&lines.functions, |function| function.time.own);
-    let mut target = Target::of(&profile.metadata, taken.folder());
-    let functions: Vec<Annotated> = chosen.into_iter().map(|function| target.annotate(function)).collect();
+    let origin = &mut taken.origin;
+    let functions: Vec<Annotated> = chosen.into_iter().map(|function| origin.annotate(function)).collect();
     let report = Report { basis: &lines.basis, functions };
     let written = match options.json {
         true => json(&report),
@@ -62,22 +59,19 @@ fn write(options: &Lines, report: &Report) -> io::Result<()> {
     let mut page = Page::stdout();
     page.line(Tone::Title, &report.basis.title)?;
     page.line(Tone::Plain, &report.basis.subtitle)?;
-    for Annotated { function, note, rows } in &report.functions {
-        let LinesOf { name, file, short_file, first_line, time, .. } = function;
-        let file = if options.full_filenames { file } else { short_file };
-        let line = first_line.map_or(String::new(), |line| format!(":{line}"));
+    for annotated in &report.functions {
         page.line(Tone::Plain, "")?;
-        page.line(Tone::Title, &format!("{name} ({file}{line})"))?;
-        page.line(Tone::Plain, &total(time, report.basis))?;
-        if let Some(note) = note {
+        page.line(Tone::Title, &annotated.title(options.full_filenames))?;
+        page.line(Tone::Plain, &total(&annotated.function.time, report.basis))?;
+        if let Some(note) = &annotated.note {
             page.line(Tone::Warm, note)?;
         }
-        table(&mut page, function, rows, report.basis)?;
+        table(&mut page, annotated, report.basis)?;
     }
     page.finish()
 }
 
-/// `1.234 s of 2.000 s (61.7 %), 0.400 s of it itself, 0.100 s waiting`.
+/// `1.234 of 2.000 s (61.7 %): 0.400 itself, 0.100 waiting`.
 fn total(time: &Time, basis: &Basis) -> String {
     let Basis { time: all, unit, .. } = basis;
     let amount = |time: f64| amount(time, basis);
@@ -140,22 +134,16 @@ fn megabytes(memory: Option<LineMemory>) -> String {
     if change.abs() < 0.05 { String::new() } else { format!("{change:+.1}") }
 }
 
-fn table(page: &mut Page, function: &LinesOf, rows: &[Row], basis: &Basis) -> io::Result<()> {
-    let columns = Columns {
-        basis,
-        is_narrow: page.width.is_some_and(|width| width < NARROW),
-        has_memory: function.time.memory.is_some(),
-    };
+fn table(page: &mut Page, annotated: &Annotated, basis: &Basis) -> io::Result<()> {
+    let all = &annotated.function.time;
+    let columns = Columns { basis, is_narrow: page.is_narrow(), has_memory: all.memory.is_some() };
     page.line(Tone::Quiet, &columns.heading())?;
-    let mut before: Option<u32> = None;
-    for Row { line, time, source } in rows {
-        let is_next = before.zip(*line).is_none_or(|(before, line)| line <= before + 1);
-        if !is_next {
+    for row in annotated.rows_and_gaps() {
+        let Some(Row { line, time, source }) = row else {
             page.line(Tone::Quiet, "   ...")?;
-        }
-        before = line.or(before);
-        let all = function.time.total;
-        let share = time.map_or(0.0, |time| if all > 0.0 { time.total / all } else { 0.0 });
+            continue;
+        };
+        let share = time.map_or(0.0, |time| if all.total > 0.0 { time.total / all.total } else { 0.0 });
         let figures = columns.row(*line, time.as_ref(), share);
         let text = format!("{figures}  {}", source.as_deref().unwrap_or_default());
         page.line(Page::tone(share), &text)?;

@@ -6,7 +6,9 @@ mod lines;
 mod memory;
 pub mod page;
 mod stats;
+mod table;
 
+pub use annotated::Origin;
 pub use lines::lines;
 pub use memory::memory;
 pub use stats::stats;

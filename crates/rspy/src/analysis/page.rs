@@ -9,6 +9,9 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::look::Look;
 
+/// Below this width there is no room for more than what matters most of each row.
+const NARROW: usize = 60;
+
 /// A place for text, and what can be shown there.
 pub struct Page {
     out: Box<dyn Write>,
@@ -73,6 +76,11 @@ impl Page {
             Tone::Warm => colour(AnsiColor::Yellow),
             Tone::Plain => Style::new(),
         }
+    }
+
+    /// Whether there is no room for all columns of a table.
+    pub fn is_narrow(&self) -> bool {
+        self.width.is_some_and(|width| width < NARROW)
     }
 
     /// How a share of the whole stands out.

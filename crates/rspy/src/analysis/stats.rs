@@ -180,16 +180,24 @@ fn share(all: &Functions, time: f64) -> f64 {
 }
 
 fn table(options: &Stats, all: &Functions, rows: &[usize], page: &mut Page) -> io::Result<()> {
-    page.line(Tone::Title, "   ncalls  tottime       %  cumtime       %  filename:lineno(function)")?;
+    let is_narrow = page.is_narrow();
+    let heading = match is_narrow {
+        true => "  tottime  cumtime  filename:lineno(function)",
+        false => "   ncalls  tottime       %  cumtime       %  filename:lineno(function)",
+    };
+    page.line(Tone::Title, heading)?;
     for Function { name, cost, .. } in rows.iter().map(|index| &all.functions[*index]) {
         let FunctionCost { own, total, .. } = *cost;
-        let text = format!(
-            "{:>9} {own:8.3} {:6.1}% {total:8.3} {:6.1}%  {}",
-            calls(cost),
-            share(all, own) * 100.0,
-            share(all, total) * 100.0,
-            label(name, options.full_filenames)
-        );
+        let figures = match is_narrow {
+            true => format!("{own:9.3} {total:8.3}"),
+            false => format!(
+                "{:>9} {own:8.3} {:6.1}% {total:8.3} {:6.1}%",
+                calls(cost),
+                share(all, own) * 100.0,
+                share(all, total) * 100.0
+            ),
+        };
+        let text = format!("{figures}  {}", label(name, options.full_filenames));
         page.line(Page::tone(share(all, own)), &text)?;
     }
     Ok(())

@@ -57,8 +57,12 @@ pub fn what() -> ArgGroup {
     ArgGroup::new("what").args(["files", "pid", "program"]).required(true).multiple(false)
 }
 
+/// The heading of what is written, and how, in the help.
+const OUTPUT: &str = "Output";
+
 /// Whose lines are shown.
 #[derive(Args)]
+#[command(next_help_heading = OUTPUT)]
 pub struct FunctionArguments {
     /// Only functions of this name (* and ? stand for any text, any character), as 'Session.*'. Can be given again
     #[arg(long, value_name = "NAME")]
@@ -85,11 +89,11 @@ pub struct Lines {
     pub functions: FunctionArguments,
 
     /// Show whole paths instead of paths within their package
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub full_filenames: bool,
 
     /// Write JSON
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = OUTPUT)]
     pub json: bool,
 }
 
@@ -101,31 +105,31 @@ pub struct Stats {
     pub samples: Samples,
 
     /// What rows are sorted by, as cProfile and pstats call it
-    #[arg(long, value_enum, value_name = "KEY", default_value = "cumulative", hide_possible_values = false)]
+    #[arg(long, value_enum, value_name = "KEY", default_value = "cumulative", help_heading = OUTPUT, hide_possible_values = false)]
     pub sort: SortKey,
 
     /// How many rows are shown; 0 for all
-    #[arg(long, value_name = "N", default_value = "40")]
+    #[arg(long, value_name = "N", default_value = "40", help_heading = OUTPUT)]
     pub limit: usize,
 
     /// Only functions that this regular expression is found in, as `file:line(name)` is shown
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", help_heading = OUTPUT)]
     pub function: Option<Regex>,
 
     /// Show who called the functions
-    #[arg(long, conflicts_with = "callees")]
+    #[arg(long, conflicts_with = "callees", help_heading = OUTPUT)]
     pub callers: bool,
 
     /// Show what the functions called
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub callees: bool,
 
     /// Show whole paths instead of paths within their package
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub full_filenames: bool,
 
     /// Write JSON
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = OUTPUT)]
     pub json: bool,
 }
 
@@ -164,20 +168,24 @@ pub struct Memory {
     pub samples: Samples,
 
     /// Leave out the processes that it starts
-    #[arg(long, conflicts_with = "subprocesses")]
+    #[arg(long, conflicts_with = "subprocesses", help_heading = None)]
     pub no_subprocesses: bool,
 
     /// What to write [default: what the extension of -o says; else text]
-    #[arg(short, long, value_enum, value_name = "FORMAT", ignore_case = true)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", ignore_case = true, help_heading = OUTPUT)]
     pub format: Option<MemoryFormat>,
 
+    /// Write JSON, as with -f json
+    #[arg(short, long, conflicts_with = "format", help_heading = OUTPUT)]
+    pub json: bool,
+
     /// File to write to [default: the standard output]
-    #[arg(short, long, value_name = "FILE", value_parser = path())]
+    #[arg(short, long, value_name = "FILE", value_parser = path(), help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 
     /// Instead read what a process keeps of its own allocations, if it runs with tracemalloc: by line, file or traceback.
     /// With -d SECONDS also what changed in that time
-    #[arg(long, value_enum, value_name = "SITES", num_args = 0..=1, default_missing_value = "line", require_equals = true)]
+    #[arg(long, value_enum, value_name = "SITES", num_args = 0..=1, default_missing_value = "line", require_equals = true, help_heading = None)]
     pub tracemalloc: Option<Sites>,
 
     /// Of which functions
@@ -185,7 +193,7 @@ pub struct Memory {
     pub functions: FunctionArguments,
 
     /// Show whole paths instead of paths within their package
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub full_filenames: bool,
 }
 

@@ -25,8 +25,8 @@ pub struct Modes {
     #[arg(long, value_enum, value_name = "MODE", conflicts_with_all = ["gil", "idle"], display_order = 100)]
     mode: Option<ModeName>,
 
-    /// Record the threads that wait for the GIL, each with the stack of the thread that holds it:
-    /// a flame graph of who keeps others from running
+    /// Include the threads that wait for the GIL, each with the stack of the thread that holds it: who keeps others
+    /// from running
     #[arg(long, conflicts_with_all = ["mode", "gil", "idle"], display_order = 101)]
     gil_wait: bool,
 
@@ -37,11 +37,11 @@ pub struct Modes {
 
 #[derive(ValueEnum, Copy, Clone, Debug, PartialEq, Eq)]
 enum ModeName {
-    /// Every thread, also those that are idle, as with -i
+    /// Every thread, also those that are idle
     Wall,
-    /// Those on a CPU or waiting for one, as without any of these options
+    /// Those on a CPU or waiting for one
     Cpu,
-    /// Those that hold the GIL, as with -g
+    /// Those that hold the GIL
     Gil,
     /// Those that raise or handle an exception
     Exception,

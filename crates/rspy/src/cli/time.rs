@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::OsStringValueParser;
+use clap::{ArgGroup, Args};
 use glob::Pattern;
 
 use super::{Stops, path};
@@ -12,6 +12,7 @@ use crate::clock::Rate;
 
 /// Options of `rspy time`.
 #[derive(Args)]
+#[command(group = ArgGroup::new("several").args(["repeat", "vs"]).multiple(true))]
 pub struct Time {
     /// The command to time, with its arguments: of any language
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND",
@@ -22,17 +23,17 @@ pub struct Time {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: Option<u32>,
 
-    /// Run it so many times before that, without looking
-    #[arg(long, value_name = "N", default_value = "0")]
+    /// Run it so many times before these, without counting them
+    #[arg(long, value_name = "N", default_value = "0", requires = "several")]
     pub warmup: u32,
 
-    /// Compare it with another command: both run in turns, in random order [default of --repeat: 10]
+    /// Compare it with another command: both run in turns, in random order, ten times each unless --repeat says otherwise
     #[arg(long, value_name = "COMMAND")]
     pub vs: Option<String>,
 
     /// Show how often a function of this name (* and ? stand for any text, any character) was seen to run, and how
     /// long. Can be given again
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "several")]
     pub function: Vec<Pattern>,
 
     /// Do not sample it: no functions, and nothing that could disturb it
@@ -55,7 +56,7 @@ pub struct Time {
     #[arg(short, long)]
     pub json: bool,
 
-    /// File to write to [default: the standard error, since the standard output is the command's]
+    /// File to write to, or - for the standard output, which is the command's too [default: the standard error]
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
 

@@ -4,6 +4,7 @@
 //! Every message is a row of `docs/errors.md`, which the tests hold against what
 //! is printed.
 
+mod analysis;
 mod attaching;
 mod circumstances;
 mod heap;

@@ -1,28 +1,26 @@
 //! Source files of the target, as far as they can be read here.
 
 mod extent;
+mod folders;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use rspy_cpython::Attached;
 use rspy_process::Process;
 
 pub use self::extent::last_line;
+use self::folders::Folders;
 
 /// The largest file that is read.
 const LARGEST: u64 = 8 << 20;
 
 /// The files that were asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Sources {
-    /// The root folder of the target's own mounts; files are read here where it has none.
-    root: Option<PathBuf>,
-    /// The folder that paths are relative to; `None` if unknown.
-    folder: Option<PathBuf>,
+    folders: Folders,
     /// The process, which may have in its memory what is in no file.
     process: Option<u32>,
     files: HashMap<String, Result<Source, String>>,
@@ -39,6 +37,8 @@ pub struct Source {
 
 impl Source {
     fn new(text: &str, modified: Option<SystemTime>) -> Source {
+        // A mark of its encoding is no part of the first line.
+        let text = text.trim_start_matches('\u{feff}');
         Source { lines: text.lines().map(|line| line.replace('\t', "    ")).collect(), modified }
     }
 
@@ -50,15 +50,14 @@ impl Source {
 }
 
 impl Sources {
-    /// Those of the process `pid`, which sees other files than this one, maybe.
+    /// Those of the process `pid`, which may see other files than rspy; also when it has ended.
     pub fn of_process(pid: u32) -> Sources {
-        let place = |name: &str| Some(PathBuf::from(format!("/proc/{pid}/{name}")));
-        Sources { root: place("root"), folder: place("cwd"), process: Some(pid), ..Sources::default() }
+        Sources { folders: Folders::of_process(pid), process: Some(pid), files: HashMap::new() }
     }
 
-    /// The same where paths are relative to `folder`, if that is known.
-    pub fn below(self, folder: Option<PathBuf>) -> Sources {
-        Sources { folder: folder.or(self.folder), ..self }
+    /// Those that rspy sees.
+    pub fn here() -> Sources {
+        Sources { folders: Folders::here(), process: None, files: HashMap::new() }
     }
 
     /// The file that code objects call `file`; else why it cannot be read.
@@ -85,14 +84,8 @@ impl Sources {
         if file.starts_with('<') {
             return Err("its source is in no file".to_owned());
         }
-        let path = Path::new(file);
-        let source = match (&self.folder, &self.root) {
-            (Some(folder), _) if path.is_relative() => open(&folder.join(path)),
-            _ if path.is_relative() => {
-                return Err("its path is relative to a folder that is not known".to_owned());
-            }
-            (_, Some(root)) => open(&root.join(file.trim_start_matches('/'))).or_else(|_| open(path)),
-            _ => open(path),
+        let Some(source) = open(&self.folders, Path::new(file)) else {
+            return Err("its path is relative to a folder that is not known".to_owned());
         };
         source.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "there is no such file here".to_owned(),
@@ -101,34 +94,43 @@ impl Sources {
     }
 }
 
-/// A file, or one within an archive that Python imports from: `/srv/app.zip/app/work.py`.
-fn open(path: &Path) -> io::Result<Source> {
-    let metadata = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return in_archive(path),
-        known => known?,
+/// A file, or one within an archive that Python imports from: `/srv/app.zip/app/work.py`; `None` if it is relative to a
+/// folder that is not known.
+fn open(folders: &Folders, path: &Path) -> Option<io::Result<Source>> {
+    let file = match folders.open(path)? {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Some(in_archive(folders, path)),
+        Err(error) => return Some(Err(error)),
     };
-    if !metadata.is_file() || metadata.len() > LARGEST {
-        return Err(io::Error::other("it is no file of source text"));
-    }
-    let bytes = fs::read(path)?;
-    Ok(Source::new(&String::from_utf8_lossy(&bytes), metadata.modified().ok()))
+    let source = file.metadata().and_then(|metadata| match metadata.is_file() && metadata.len() <= LARGEST {
+        true => read(file, metadata.modified().ok()),
+        false => Err(io::Error::other("it is no file of source text")),
+    });
+    Some(source)
 }
 
-fn in_archive(path: &Path) -> io::Result<Source> {
-    let archive = path.ancestors().find(|above| above.is_file()).ok_or(io::ErrorKind::NotFound)?;
+fn in_archive(folders: &Folders, path: &Path) -> io::Result<Source> {
+    // What is below a file cannot be opened; the first that can is the archive.
+    let opened = path.ancestors().skip(1).find_map(|above| Some((above, folders.open(above)?.ok()?)));
+    let (archive, file) = opened.ok_or(io::ErrorKind::NotFound)?;
     let name = path.strip_prefix(archive).map_err(io::Error::other)?.to_string_lossy();
-    let file = File::open(archive)?;
     let modified = file.metadata()?.modified().ok();
     let mut archive = zip::ZipArchive::new(file)?;
+    read(archive.by_name(&name)?, modified)
+}
+
+fn read(file: impl Read, modified: Option<SystemTime>) -> io::Result<Source> {
     let mut bytes = Vec::new();
-    archive.by_name(&name)?.take(LARGEST).read_to_end(&mut bytes)?;
+    file.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(Source::new(&String::from_utf8_lossy(&bytes), modified))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::File;
     use std::io::Write;
+
+    use super::*;
 
     #[test]
     fn a_file_in_an_archive_is_read() {
@@ -138,7 +140,7 @@ mod tests {
         archive.start_file("app/work.py", zip::write::SimpleFileOptions::default()).unwrap();
         archive.write_all(b"def work():\n\tpass\n").unwrap();
         archive.finish().unwrap();
-        let mut sources = Sources::default();
+        let mut sources = Sources::here();
         let inside = |name: &str| path.join(name).display().to_string();
         let source = sources.file(&inside("app/work.py")).unwrap();
         assert_eq!(source.line(2), Some("    pass"));
@@ -148,13 +150,9 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_said_to_be_none() {
-        let mut sources = Sources::default();
+        let mut sources = Sources::here();
         assert_eq!(sources.file("<string>"), Err("its source is in no file"));
         assert!(sources.file("app.py").unwrap_err().contains("relative"));
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("app.py"), "work()\n").unwrap();
-        let mut below = Sources::default().below(Some(folder.path().to_owned()));
-        assert_eq!(below.file("app.py").unwrap().line(1), Some("work()"));
         assert_eq!(sources.file("/no/such/file.py"), Err("there is no such file here"));
         assert!(sources.file("/").is_err());
     }

@@ -7,14 +7,16 @@ mod text;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use rspy_profile::analysis::{Spans, Times, spans};
 use rspy_profile::format::Gecko;
 use rspy_profile::{Options, Profile};
 use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use self::run::{Running, Used};
+use self::run::{Finished, Running, Used};
 use self::statistics::{Ratio, Summary};
 use crate::cli::{Mode, Time};
 use crate::failure::Failure;
@@ -30,6 +32,9 @@ use crate::signals::Signals;
 
 /// How often commands that are compared run, unless told otherwise.
 const RUNS: u32 = 10;
+
+/// Somebody sends these to end a command: with it the others are ended that would follow.
+const ENDING: &[i32] = &[SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
 /// What is known of one run.
 #[derive(Serialize)]
@@ -82,26 +87,20 @@ struct Command {
 
 /// Times a command, and writes what it used. rspy's exit code is the command's.
 pub fn time(options: &Time) -> Result<ExitCode, Failure> {
-    let output = options.output.as_deref().map(Output::open).transpose()?;
-    let outcome = if options.repeat.is_some() || options.vs.is_some() {
-        several(options).map(|(several, code)| (Report::Several(several), code))
-    } else {
-        single(options).map(|(single, code)| (Report::Single(Box::new(single)), code))
-    };
-    let (report, code) = match outcome {
-        Ok(outcome) => outcome,
-        Err(failure) => {
-            if let Some(output) = output {
-                output.give_up();
-            }
-            return Err(failure);
-        }
+    let is_stdout = options.output.as_deref() == Some(Path::new("-"));
+    let output = options.output.as_deref().filter(|_| !is_stdout).map(Output::open).transpose()?;
+    let (report, code) = match options.repeat.is_some() || options.vs.is_some() {
+        true => several(options).map(|(several, code)| (Report::Several(several), code))?,
+        false => single(options).map(|(single, code)| (Report::Single(Box::new(single)), code))?,
     };
     match output {
         Some(output) => output
             .begin()
             .and_then(|file| write(options, &report, file))
             .map_err(|error| output.failure(&error))?,
+        None if is_stdout => {
+            write(options, &report, io::stdout()).map_err(|error| Failure::printing(&error))?
+        }
         // Nobody listening any more is no reason to hide how the command ended.
         None => drop(write(options, &report, io::stderr())),
     }
@@ -139,7 +138,7 @@ fn single(options: &Time) -> Result<(Single, ExitCode), Failure> {
     let mut signals = Signals::collect(true)?;
     let mut running = Running::start(&options.program, Streams::Own, true)?;
     let gathered = if options.no_sampling { None } else { sample(options, &mut running, &mut signals)? };
-    let (status, used) = running.finish(&mut signals)?;
+    let Finished { status, used, .. } = running.finish(&mut signals)?;
     let sampled = gathered.map(|(profile, figures, stops)| {
         let shown = Options { idle: true, full_filenames: options.full_filenames, ..Options::default() };
         let is_meant = |name: &str| {
@@ -210,7 +209,10 @@ fn several(options: &Time) -> Result<(Several, ExitCode), Failure> {
     if let Some(other) = &options.vs {
         let words = shlex::split(other).filter(|words| !words.is_empty()).ok_or_else(|| {
             Failure::new(
-                format!("The command of --vs cannot be told apart into words: {other}"),
+                format!(
+                    "The command of --vs cannot be told apart into words: {}",
+                    shlex::try_quote(other).unwrap_or(other.into())
+                ),
                 "Write it as for a shell, with quotes closed: --vs 'python other.py'.",
             )
         })?;
@@ -230,11 +232,11 @@ fn several(options: &Time) -> Result<(Several, ExitCode), Failure> {
         let is_swapped = seed >> 63 == 1;
         for turn in 0..programs.len() {
             let which = if is_swapped { programs.len() - 1 - turn } else { turn };
-            let (status, used) =
+            let Finished { status, used, is_interrupted } =
                 Running::start(&programs[which], Streams::Own, false)?.finish(&mut signals)?;
             bar.step();
-            if used.signal.is_some() {
-                // Control-C, which the terminal sends to the command as well: what there is is shown.
+            if is_interrupted || used.signal.is_some_and(|signal| ENDING.contains(&signal)) {
+                // What there is is shown.
                 code = ExitCode::from(exit_code(status));
                 break 'all;
             }
@@ -252,8 +254,10 @@ fn several(options: &Time) -> Result<(Several, ExitCode), Failure> {
         _ => None,
     };
     let failures: usize = runs.iter().flatten().filter(|used| used.exit_code != Some(0)).count();
-    if failures > 0 {
-        say(format_args!("rspy: {failures} runs failed: their times are among the others."));
+    match failures {
+        0 => {}
+        1 => say("rspy: 1 run failed: its time is among the others."),
+        _ => say(format_args!("rspy: {failures} runs failed: their times are among the others.")),
     }
     let commands = programs.iter().zip(runs).map(|(program, runs)| Command {
         command: command_line(program),

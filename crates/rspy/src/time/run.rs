@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::launch::{Launched, Streams};
+use crate::launch::{Launched, Streams, serve};
 use crate::signals::Signals;
 use crate::wait::exit_of;
 
@@ -36,6 +36,16 @@ pub struct Running {
     own: u64,
     exit: mpsc::Receiver<Instant>,
     watch: Option<Watch>,
+}
+
+/// A run that has ended.
+pub struct Finished {
+    /// How.
+    pub status: ExitStatus,
+    /// What it used.
+    pub used: Used,
+    /// Whether somebody pressed Control-C meanwhile, or asked rspy to end.
+    pub is_interrupted: bool,
 }
 
 /// What a run used. Times are in seconds, sizes in bytes.
@@ -93,18 +103,18 @@ impl Running {
     }
 
     /// Waits until it has ended by itself, or an interrupt has made it end; then tells what it used.
-    pub fn finish(mut self, signals: &mut Signals) -> Result<(ExitStatus, Used), Failure> {
+    pub fn finish(mut self, signals: &mut Signals) -> Result<Finished, Failure> {
         let status = self.launched.collect(signals);
         let now = Instant::now();
         let ended = self.exit.recv_timeout(Duration::from_millis(100)).unwrap_or(now);
         let (Some(status), Some(used)) = (status, self.launched.used) else {
-            return Err(Failure::new(
-                "The command does not end, and its times are not known.",
-                "End it with kill -9, and run it again.",
-            ));
+            return Err(Failure::endless_command());
         };
         let most = self.watch.map(Watch::finish);
-        Ok((status, Used::new(ended - self.start, used, self.own, most, status)))
+        // Control-C, which the terminal sends to the command as well, may have ended that first.
+        let is_interrupted = self.launched.is_asked_to_end() || serve(signals, None, || {});
+        let used = Used::new(ended - self.start, used, self.own, most, status);
+        Ok(Finished { status, used, is_interrupted })
     }
 }
 

@@ -7,6 +7,9 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 /// outliers, 1993.
 const OUTLYING: f64 = 3.5;
 
+/// Of fewer figures none is called that: the others say too little of how far they spread.
+const FEWEST: usize = 5;
+
 /// What the median of the distances from the median is, in standard deviations of a normal distribution.
 const OF_DEVIATION: f64 = 1.4826;
 
@@ -40,7 +43,8 @@ impl Summary {
         let mut distances: Vec<f64> = sorted.iter().map(|figure| (figure - median).abs()).collect();
         distances.sort_by(f64::total_cmp);
         let scale = self::median(&distances) * OF_DEVIATION;
-        let is_outlying = |figure: &&f64| scale > 0.0 && (**figure - median).abs() > OUTLYING * scale;
+        let is_told = figures.len() >= FEWEST && scale > 0.0;
+        let is_outlying = |figure: &&f64| is_told && (**figure - median).abs() > OUTLYING * scale;
         Some(Summary {
             minimum,
             median,
@@ -125,6 +129,7 @@ mod tests {
         );
         assert_eq!(summary.outliers, [9.0]);
         assert_eq!(Summary::of(&[1.0, 2.0]).unwrap().median, 1.5);
+        assert!(Summary::of(&[1.0, 1.1, 9.0]).unwrap().outliers.is_empty());
         assert_eq!(Summary::of(&[2.0]).unwrap().deviation, 0.0);
         assert_eq!(Summary::of(&[]), None);
     }

@@ -111,8 +111,16 @@ pub fn several(several: &Several, out: &mut impl Write) -> io::Result<()> {
     for command in &several.commands {
         let Command { command, failures, real, user, system, max_rss, runs } = command;
         let failed = if *failures > 0 { format!(", {failures} failed") } else { String::new() };
-        writeln!(out, "{command}  ({} runs{failed})", runs.len())?;
+        let count = match runs.len() {
+            0 => "no run was whole".to_owned(),
+            1 => "1 run".to_owned(),
+            count => format!("{count} runs"),
+        };
+        writeln!(out, "{command}  ({count}{failed})")?;
         writeln!(out)?;
+        if runs.is_empty() {
+            continue;
+        }
         writeln!(out, "                minimum     median       mean  deviation    maximum")?;
         let rows = [
             ("real", real, "s", 1.0),
@@ -130,8 +138,14 @@ pub fn several(several: &Several, out: &mut impl Write) -> io::Result<()> {
         if let Some(outliers) =
             real.as_ref().map(|real| &real.outliers).filter(|outliers| !outliers.is_empty())
         {
-            let times: Vec<String> = outliers.iter().map(|time| format!("{time:.3} s")).collect();
+            let times: Vec<String> = outliers.iter().map(|time| format!("{time:.4} s")).collect();
             writeln!(out, "  Far from the others: {}", times.join(", "))?;
+        }
+        if runs.iter().any(|run| run.max_rss_is_bound) {
+            writeln!(
+                out,
+                "  RSS was that or less: the kernel counts rspy's own for a process until it runs its program."
+            )?;
         }
         writeln!(out)?;
     }

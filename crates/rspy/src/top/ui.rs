@@ -101,7 +101,7 @@ impl Filter {
 }
 
 /// What is seen, and how.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ui {
     /// What the terminal can show.
     pub look: Look,

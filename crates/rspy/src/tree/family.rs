@@ -9,6 +9,7 @@ use rspy_process::tree::{Member, Tree};
 use rspy_process::{Process, ReadError};
 
 use super::{Interpreters, allow_open_files, is_worth_telling};
+use crate::attach::attach;
 use crate::failure::Failure;
 use crate::progress::report;
 use crate::target::{Pausing, Target};
@@ -64,7 +65,11 @@ impl Family {
             return Err(match error {
                 Some((_, FindError::NotPython { executable })) => Failure::no_python_below(root, &executable),
                 Some((pid, error)) => Failure::attaching(pid, &error),
-                None => Failure::attaching(root, &ReadError::Gone.into()),
+                // It is gone, or a zombie: attaching to it alone tells which.
+                None => match attach(root, pausing) {
+                    Err(failure) => failure,
+                    Ok(_) => Failure::attaching(root, &ReadError::Gone.into()),
+                },
             });
         }
         for (pid, error) in errors.iter().filter(|(_, error)| is_worth_telling(error)) {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rspy_cpython::{Attached, FindError};
 use rspy_process::tree::{Member, Tree};
 use rspy_process::{Process, ProcessError, ReadError};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{Event, Found, Interpreters};
 use crate::attach::{Tries, executable_of};
+use crate::costs::thread_cpu_time;
 use crate::failure::Failure;
 
 /// How often the tree is looked at, at most and at least.
@@ -87,10 +87,10 @@ impl Search {
         let mut next_look = Instant::now();
         loop {
             if next_look <= Instant::now() {
-                let start = cpu_time();
+                let start = thread_cpu_time();
                 tree.look();
                 self.follow(&tree);
-                let cost = cpu_time().saturating_sub(start);
+                let cost = thread_cpu_time().saturating_sub(start);
                 next_look = Instant::now() + cost.saturating_mul(LOOK_REST).clamp(SHORTEST, LONGEST);
                 if !tree.lives() {
                     return;
@@ -301,10 +301,4 @@ pub fn is_worth_telling(error: &FindError) -> bool {
         FindError::Read(error) => matches!(error, ReadError::Denied | ReadError::Os(_)),
         FindError::NotPython { .. } | FindError::NotReady | FindError::Elf(_) => false,
     }
-}
-
-/// What this thread has used.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -15,7 +15,7 @@ use rspy_profile::format::Flamegraph;
 use rspy_profile::{FormatError, Options};
 use serde::Serialize;
 
-use super::annotated::{Annotated, Target};
+use super::annotated::Annotated;
 use super::page::{Page, json_to};
 use super::shown;
 use crate::cli::{Memory, MemoryFormat, Sites};
@@ -30,69 +30,85 @@ const MOMENTS: usize = 1000;
 pub fn memory(mut options: Memory) -> Result<ExitCode, Failure> {
     options.samples.subprocesses |= !options.no_subprocesses;
     let format = format_of(&options);
-    if let Some(sites) = options.tracemalloc {
-        return own(&options, format, sites);
+    let path = options.output.as_deref().filter(|path| *path != Path::new("-"));
+    if let Some(path) = path {
+        Output::refuse_read(path, &options.samples.files)?;
     }
     // A file that cannot be written is found out before.
-    let path = options.output.as_deref().filter(|path| *path != Path::new("-"));
     let output = path.map(Output::open).transpose()?;
-    let taken = match Taken::take(&options.samples, true) {
-        Ok(taken) => taken,
-        Err(failure) => {
-            if let Some(output) = output {
-                output.give_up();
-            }
-            return Err(failure);
-        }
-    };
+    match options.tracemalloc {
+        Some(sites) => traced(&options, format, sites, output.as_ref()),
+        None => sampled(&options, format, output.as_ref()),
+    }
+}
+
+/// Writes what samples tell.
+fn sampled(options: &Memory, format: MemoryFormat, output: Option<&Output>) -> Result<ExitCode, Failure> {
+    let mut taken = Taken::take(&options.samples, true)?;
     let shown = shown(&taken.loaded, options.full_filenames);
     let written = match taken.loaded.profile.memory.is_empty() {
-        true => Err(no_memory(&options)),
-        false => match &output {
-            None => {
-                write(&options, format, (&taken, &shown), None).map_err(|error| Failure::printing(&error))
-            }
-            Some(output) => write(&options, format, (&taken, &shown), Some(output))
-                .map_err(|error| output.failure(&error)),
-        },
+        true => Err(no_memory(options)),
+        false => write(options, format, (&mut taken, &shown), output)
+            .map_err(|error| not_written(options, output, &error)),
     };
     let code = taken.finish();
     written.map(|()| code)
 }
 
 /// Writes what the process keeps of its allocations itself.
-fn own(options: &Memory, format: MemoryFormat, sites: Sites) -> Result<ExitCode, Failure> {
-    if !matches!(format, MemoryFormat::Text | MemoryFormat::Json) {
-        return Err(Failure::new(
-            "What a process keeps of its own allocations is written as text or JSON.",
-            "Use -f text or -f json with --tracemalloc.",
-        ));
-    }
-    let path = options.output.as_deref().filter(|path| *path != Path::new("-"));
-    let report = tracemalloc::look(options, sites)?;
-    let output = path.map(Output::open).transpose()?;
-    let write = |out: Option<std::fs::File>| match (format, out) {
-        (MemoryFormat::Json, Some(file)) => json_to(&report, file),
-        (MemoryFormat::Json, None) => json_to(&report, io::stdout().lock()),
-        (_, Some(file)) => report.write(Page::to(file)),
-        (_, None) => report.write(Page::stdout()),
+fn traced(
+    options: &Memory,
+    format: MemoryFormat,
+    sites: Sites,
+    output: Option<&Output>,
+) -> Result<ExitCode, Failure> {
+    let is_json = match format {
+        MemoryFormat::Json => true,
+        MemoryFormat::Text => false,
+        MemoryFormat::Svg | MemoryFormat::Csv | MemoryFormat::Flamegraph => {
+            return Err(Failure::new(
+                "What a process keeps of its own allocations is written as text or JSON.",
+                "Use -f text or -f json with --tracemalloc.",
+            ));
+        }
     };
+    let report = tracemalloc::look(options, sites)?;
+    let written = match is_json {
+        true => out(output).and_then(|out| json_to(&report, out)),
+        false => page(output).and_then(|page| report.write(page)),
+    };
+    written.map_err(|error| not_written(options, output, &error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where it is written to.
+fn out(output: Option<&Output>) -> io::Result<Box<dyn Write>> {
     match output {
-        Some(output) => output
-            .begin()
-            .and_then(|file| write(Some(file.try_clone()?)))
-            .map_err(|error| output.failure(&error)),
-        None => write(None).map_err(|error| Failure::printing(&error)),
+        Some(output) => Ok(Box::new(output.begin()?.try_clone()?)),
+        None => Ok(Box::new(io::stdout().lock())),
     }
-    .map(|()| ExitCode::SUCCESS)
+}
+
+/// The same for text.
+fn page(output: Option<&Output>) -> io::Result<Page> {
+    match output {
+        Some(_) => Ok(Page::to(out(output)?)),
+        None => Ok(Page::stdout()),
+    }
+}
+
+/// Writing has failed. Recordings that it is made of are there still, what was sampled now is not.
+fn not_written(options: &Memory, output: Option<&Output>, error: &io::Error) -> Failure {
+    match output {
+        None => Failure::printing(error),
+        Some(output) if options.samples.files.is_empty() => output.failure(error),
+        Some(output) => Failure::writing_report(&output.path().display().to_string(), error),
+    }
 }
 
 fn no_memory(options: &Memory) -> Failure {
     match options.samples.files.is_empty() {
-        true => Failure::new(
-            "The process was gone before its memory was looked at.",
-            "Sample one that runs for longer.",
-        ),
+        true => Failure::no_memory_seen(),
         false => Failure::new(
             "There is nothing about memory in that recording, or nothing of what was asked for.",
             "Record with rspy record --memory -o FILE.rspy; leave --process, --from and --to out.",
@@ -104,6 +120,7 @@ fn no_memory(options: &Memory) -> Failure {
 fn format_of(options: &Memory) -> MemoryFormat {
     let extension = options.output.as_ref().and_then(|path| path.extension()).and_then(|text| text.to_str());
     match (options.format, extension) {
+        _ if options.json => MemoryFormat::Json,
         (Some(format), _) => format,
         (None, Some("svg")) => MemoryFormat::Svg,
         (None, Some("csv")) => MemoryFormat::Csv,
@@ -126,27 +143,22 @@ struct Report<'a> {
 fn write(
     options: &Memory,
     format: MemoryFormat,
-    (taken, shown): (&Taken, &Options),
+    (taken, shown): (&mut Taken, &Options),
     output: Option<&Output>,
 ) -> io::Result<()> {
-    let profile = &taken.loaded.profile;
-    let out = || -> io::Result<Box<dyn Write>> {
-        match output {
-            Some(output) => Ok(Box::new(output.begin()?.try_clone()?)),
-            None => Ok(Box::new(io::stdout().lock())),
-        }
-    };
+    let Taken { loaded, origin, .. } = taken;
+    let profile = &loaded.profile;
     let memory = analysis::Memory::new(profile, shown);
     match format {
-        MemoryFormat::Csv => csv::write(profile, out()?),
+        MemoryFormat::Csv => csv::write(profile, out(output)?),
         MemoryFormat::Svg => {
             let picture = plot::plot(&memory, &moments(profile, MOMENTS)).map_err(io::Error::other)?;
-            let mut out = out()?;
+            let mut out = out(output)?;
             out.write_all(picture.as_bytes())?;
             out.flush()
         }
         MemoryFormat::Flamegraph => {
-            let mut out = BufWriter::with_capacity(1 << 17, out()?);
+            let mut out = BufWriter::with_capacity(1 << 17, out(output)?);
             match Flamegraph.write_growth(profile, shown, &mut out) {
                 Ok(()) => out.flush(),
                 Err(FormatError::Write(error)) => Err(error),
@@ -155,18 +167,13 @@ fn write(
         }
         MemoryFormat::Text | MemoryFormat::Json => {
             let lines = analysis::Lines::new(profile, shown);
-            let mut target = Target::of(&profile.metadata, taken.folder());
             let functions = options.functions.of(&lines.functions, own_growth);
-            let functions = functions.into_iter().map(|function| target.annotate(function)).collect();
+            let functions = functions.into_iter().map(|function| origin.annotate(function)).collect();
             if format == MemoryFormat::Json {
                 let report = Report { memory: &memory, moments: moments(profile, MOMENTS), functions };
-                return json_to(&report, out()?);
+                return json_to(&report, out(output)?);
             }
-            let page = match output {
-                Some(_) => Page::to(out()?),
-                None => Page::stdout(),
-            };
-            text::write(options, profile, &memory, &functions, page)
+            text::write(options, profile, &memory, &functions, page(output)?)
         }
     }
 }

@@ -8,6 +8,7 @@ use rspy_profile::analysis::{Generation, LineMemory, Memory, Moment, ProcessMemo
 use super::curve::curve;
 use crate::analysis::annotated::{Annotated, Row};
 use crate::analysis::page::{Page, Tone};
+use crate::analysis::table::{NOTHING, Table};
 use crate::cli;
 
 /// How wide the curve is where no terminal says.
@@ -75,30 +76,36 @@ fn processes(memory: &Memory, page: &mut Page) -> io::Result<()> {
     let mut order: Vec<&ProcessMemory> = memory.processes.iter().collect();
     order.sort_by_key(|process| std::cmp::Reverse(process.peak));
     page.line(Tone::Plain, "")?;
-    page.line(
-        Tone::Quiet,
-        "      PID  Start       First MB   Last MB   Peak MB    PSS MB    USS MB   With parent MB   Faults  Arenas MB",
-    )?;
+    let mut table = Table::new(&[
+        "PID",
+        "Start",
+        "First MB",
+        "Last MB",
+        "Peak MB",
+        "PSS MB",
+        "USS MB",
+        "With parent MB",
+        "Faults",
+        "Arenas MB",
+    ]);
     for process in order.iter().take(PROCESSES) {
         let size = |bytes: u64| megabytes(bytes as f64);
-        let of_shares = |of: fn(&Shares) -> u64| {
-            process.shares.map_or_else(|| "?".to_owned(), |[_, last]| size(of(&last)))
-        };
-        let text = format!(
-            "{:>9}  {:10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>16} {:>8} {:>10}",
-            process.pid,
-            process.start_method.unwrap_or("-"),
+        let last = process.shares.map(|[_, last]| last);
+        let unknown = || "?".to_owned();
+        table.row(vec![
+            process.pid.to_string(),
+            process.start_method.unwrap_or(NOTHING).to_owned(),
             size(process.first),
             size(process.last),
             size(process.peak),
-            of_shares(|shares| shares.proportional),
-            of_shares(|shares| shares.private),
+            last.map_or_else(unknown, |last| size(last.proportional)),
+            last.map_or_else(unknown, |last| size(last.private)),
             with_parent(process),
-            process.shares.map_or_else(|| "?".to_owned(), |[_, last]| last.minor_faults.to_string()),
-            process.shares.and_then(|[_, last]| last.arenas).map_or_else(|| "?".to_owned(), size),
-        );
-        page.line(Tone::Plain, &text)?;
+            last.map_or_else(unknown, |last| last.minor_faults.to_string()),
+            last.and_then(|last| last.arenas).map_or_else(unknown, size),
+        ]);
     }
+    table.write(page)?;
     if order.len() > PROCESSES {
         page.line(Tone::Quiet, &format!("          {} more", order.len() - PROCESSES))?;
     }
@@ -117,14 +124,15 @@ fn with_parent(process: &ProcessMemory) -> String {
             let size = |shares: Shares| megabytes(shares.shared_dirty as f64);
             format!("{} > {}", size(first), size(last))
         }
-        _ => "-".to_owned(),
+        _ => NOTHING.to_owned(),
     }
 }
 
 /// How fast a fork loses what it had with its parent, if it loses something worth saying.
 fn copies(process: &ProcessMemory) -> Option<String> {
     const WORTH: f64 = 10e6;
-    let [first, last] = process.shares.filter(|_| process.start_method == Some("fork"))?;
+    let is_fork = matches!(process.start_method, Some("fork" | "forkserver"));
+    let [first, last] = process.shares.filter(|_| is_fork)?;
     let lost = first.shared_dirty as f64 - last.shared_dirty as f64;
     let time = last.at - first.at;
     let is_worth = lost > WORTH && time > 0.0;
@@ -141,66 +149,65 @@ fn copies(process: &ProcessMemory) -> Option<String> {
 
 /// What the garbage collector of each process did, if it did something.
 fn collectors(memory: &Memory, page: &mut Page) -> io::Result<()> {
-    let mut is_first = true;
+    let mut table =
+        Table::new(&["PID", "Generation", "Threshold", "Collections", "Freed objects", "Not freed"]);
+    let mut times: Vec<String> = Vec::new();
     for process in &memory.processes {
         let Some(collector) = &process.collector else { continue };
         if collector.generations.iter().all(|generation| generation.collections == 0) {
             continue;
         }
-        if std::mem::take(&mut is_first) {
-            page.line(Tone::Plain, "")?;
-            page.line(
-                Tone::Quiet,
-                "      PID  Generation  Threshold  Collections  Freed objects  Not freed",
-            )?;
-        }
         for (number, generation) in collector.generations.iter().enumerate() {
             let Generation { threshold, collections, collected, uncollectable } = *generation;
-            page.line(
-                Tone::Plain,
-                &format!(
-                    "{:>9}  {number:>10} {threshold:>10} {collections:>12} {collected:>14} {uncollectable:>10}",
-                    process.pid
-                ),
-            )?;
+            let cells = [number as u64, threshold, collections, collected, uncollectable];
+            let pid = std::iter::once(process.pid.to_string());
+            table.row(pid.chain(cells.map(|cell| cell.to_string())).collect());
         }
         let seconds = process.until - process.from;
         let share = |time: f64| time / seconds.max(1e-9) * 100.0;
-        if let Some(time) = collector.duration {
-            let text = format!("took {time:.3} s, {:.1} % of the time", share(time));
-            page.line(Tone::Plain, &format!("{:>9}  {text}", ""))?;
-        } else if let Some(time) = collector.sampled {
-            let text = format!("took about {time:.2} s, {:.1} % of the time, by the samples", share(time));
-            page.line(Tone::Plain, &format!("{:>9}  {text}", ""))?;
-        }
+        let time = match (collector.duration, collector.sampled) {
+            (Some(time), _) => format!("{time:.3} s, {:.1} % of the time", share(time)),
+            (None, Some(time)) => {
+                format!("about {time:.2} s, {:.1} % of the time, by the samples", share(time))
+            }
+            (None, None) => continue,
+        };
+        times.push(format!("  Collecting took process {} {time}", process.pid));
     }
-    Ok(())
+    if table.is_empty() {
+        return Ok(());
+    }
+    page.line(Tone::Plain, "")?;
+    table.write(page)?;
+    times.iter().try_for_each(|time| page.line(Tone::Plain, time))
 }
 
 fn lines(options: &cli::Memory, memory: &Memory, functions: &[Annotated], page: &mut Page) -> io::Result<()> {
-    for Annotated { function, note, rows } in functions {
-        let file = if options.full_filenames { &function.file } else { &function.short_file };
-        let line = function.first_line.map_or(String::new(), |line| format!(":{line}"));
+    for annotated in functions {
         page.line(Tone::Plain, "")?;
-        page.line(Tone::Title, &format!("{} ({file}{line})", function.name))?;
-        let of_all = function.time.memory.unwrap_or_default();
+        page.line(Tone::Title, &annotated.title(options.full_filenames))?;
+        let of_all = annotated.function.time.memory.unwrap_or_default();
         page.line(
             Tone::Plain,
             &format!("grew by {} MB, gave back {} MB", megabytes(of_all.grown), megabytes(of_all.released)),
         )?;
-        if let Some(note) = note {
+        if let Some(note) = &annotated.note {
             page.line(Tone::Warm, note)?;
         }
-        page.line(Tone::Quiet, "  Line   Mem usage    Increment  Occurrences   Line Contents")?;
-        let mut before: Option<u32> = None;
-        for row in rows {
-            if before.zip(row.line).is_some_and(|(before, line)| line > before + 1) {
+        let is_narrow = page.is_narrow();
+        let heading = match is_narrow {
+            true => "  Line    Increment   Line Contents",
+            false => "  Line   Mem usage    Increment  Occurrences   Line Contents",
+        };
+        page.line(Tone::Quiet, heading)?;
+        for row in annotated.rows_and_gaps() {
+            let Some(row) = row else {
                 page.line(Tone::Quiet, "   ...")?;
-            }
-            before = row.line.or(before);
+                continue;
+            };
             let memory = row.time.and_then(|time| time.memory);
             let share = memory.map_or(0.0, |memory| memory.grown / of_all.grown.max(1.0));
-            page.line(Page::tone(share), &text(row, memory))?;
+            page.line(Page::tone(share), &text(row, memory, is_narrow))?;
         }
     }
     let [grown, released] = memory.unattributed;
@@ -216,15 +223,16 @@ fn lines(options: &cli::Memory, memory: &Memory, functions: &[Annotated], page: 
 }
 
 /// A line as `memory_profiler` shows it: the most that was resident meanwhile, what it made of it, how often it was seen.
-fn text(row: &Row, memory: Option<LineMemory>) -> String {
+fn text(row: &Row, memory: Option<LineMemory>, is_narrow: bool) -> String {
     let number = row.line.map_or("?".to_owned(), |line| line.to_string());
     let source =
         row.source.as_deref().unwrap_or(if row.line.is_none() { "[not known which line]" } else { "" });
-    let Some(LineMemory { grown, released, most, visits, .. }) = memory else {
-        return format!("{number:>6}{:40}  {source}", "");
-    };
+    let LineMemory { grown, released, most, visits, .. } = memory.unwrap_or_default();
     let change = grown - released;
     let change = if change.abs() < LEAST { String::new() } else { format!("{:+.1} MB", change / 1e6) };
+    if is_narrow {
+        return format!("{number:>6} {change:>12}   {source}");
+    }
     let most = if most == 0 { String::new() } else { format!("{} MB", megabytes(most as f64)) };
     let visits = if visits == 0 { String::new() } else { visits.to_string() };
     format!("{number:>6} {most:>11} {change:>12} {visits:>12}    {source}")

@@ -12,6 +12,7 @@ use crate::analysis::page::{Page, Tone};
 use crate::attach::attach;
 use crate::cli::{Memory, Sites};
 use crate::failure::Failure;
+use crate::launch::serve;
 use crate::progress::report as say;
 use crate::signals::Signals;
 use crate::target::{Pausing, Target};
@@ -69,12 +70,23 @@ pub fn look(options: &Memory, sites: Sites) -> Result<Report, Failure> {
     let exit = exit_of(pid);
     say(format_args!("rspy: looked once; looks again in {} s, or at Control-C.", pause.as_secs_f64()));
     let until = start.checked_add(pause).unwrap_or(start + Duration::from_secs(u32::MAX.into()));
-    match wait(until, exit.as_ref(), &signals) {
-        Woken::Signalled => drop(signals.next()),
-        Woken::Due | Woken::Exited => {}
+    while wait(until, exit.as_ref(), &signals) == Woken::Signalled {
+        if serve(&mut signals, None, || {}) {
+            break;
+        }
     }
-    let last = read(&target)?;
-    Ok(Report::new(pid, sites, &last, Some((&first, start.elapsed())), options))
+    let between = start.elapsed();
+    match read(&target) {
+        Ok(last) => Ok(Report::new(pid, sites, &last, Some((&first, between)), options)),
+        Err(_) if !target.process.is_same() => {
+            say(format_args!(
+                "rspy: Process {pid} ended before it could be looked at again: this is what it had {} s before.",
+                between.as_secs_f64().round()
+            ));
+            Ok(Report::new(pid, sites, &first, None, options))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 fn read(target: &Target) -> Result<Tracemalloc, Failure> {
@@ -85,11 +97,7 @@ fn read(target: &Target) -> Result<Tracemalloc, Failure> {
             "Start it with PYTHONTRACEMALLOC=1 (or as many frames as are to be kept), or call tracemalloc.start() in \
              it. Without that, rspy memory tells what made it grow.",
         ),
-        TracemallocError::Unknown { version } => Failure::new(
-            format!("Where Python {version} of process {pid} keeps what tracemalloc traces is not known."),
-            "Run it with a Python that is not stripped, or 3.12 or later; or without --tracemalloc, which tells what made it \
-             grow.",
-        ),
+        TracemallocError::Unknown { version } => Failure::no_tracemalloc(pid, version),
         TracemallocError::Read(error) => Failure::attaching(pid, &error.into()),
     })
 }
