@@ -28,6 +28,7 @@ const MAX_CHUNK: u64 = 1 << 40;
 const GAP: u64 = 1 << 30;
 
 /// Where blocks are.
+#[derive(Clone)]
 pub struct Allocated {
     /// By pool of pymalloc, the size of its blocks in bytes; 0 where none is. It is asked several times for each object, and
     /// small enough to stay in a processor's cache.
@@ -37,6 +38,8 @@ pub struct Allocated {
     pages: Vec<Blocks>,
     /// Whether what is in no page comes from the C library.
     is_malloc: bool,
+    /// Whether only what is in no page counts, and of that what is in memory and not in these ranges.
+    beyond: Option<Vec<Range<u64>>>,
 }
 
 /// The blocks of a page of mimalloc.
@@ -47,6 +50,7 @@ struct Blocks {
 }
 
 /// What there is of each of the places, all of one size, that parts of the address space are divided into.
+#[derive(Clone)]
 struct Tables<T> {
     /// Few: one for most processes.
     all: Vec<Table<T>>,
@@ -54,6 +58,7 @@ struct Tables<T> {
     shift: u32,
 }
 
+#[derive(Clone)]
 struct Table<T> {
     range: Range<u64>,
     entries: Vec<T>,
@@ -96,7 +101,17 @@ impl Allocated {
                 }
             }
         }
-        Allocated { pools, slices, pages, is_malloc }
+        Allocated { pools, slices, pages, is_malloc, beyond: None }
+    }
+
+    /// The same, but that what is in pages takes nothing, and all else only what of it is in memory and in no `variables`.
+    pub(crate) fn beyond_pages(&self, variables: &[Range<u64>]) -> Allocated {
+        Allocated { beyond: Some(variables.to_vec()), ..self.clone() }
+    }
+
+    /// Whether there are pages.
+    pub(crate) fn has_pages(&self) -> bool {
+        !self.pools.all.is_empty() || !self.pages.is_empty()
     }
 
     /// The size of the blocks of the page that `at` lies in.
@@ -131,10 +146,16 @@ impl Allocated {
     #[inline]
     pub fn footprint(&self, image: &Image, at: u64, wanted: u64) -> u64 {
         match self.block_size(at) {
+            Some(_) if self.beyond.is_some() => 0,
             Some(size) => size,
             None => {
                 let chunk = if self.is_malloc { Allocated::chunk(image, at, wanted) } else { None };
-                chunk.unwrap_or_else(|| wanted.next_multiple_of(16))
+                let size = chunk.unwrap_or_else(|| wanted.next_multiple_of(16));
+                match &self.beyond {
+                    None => size,
+                    Some(variables) if variables.iter().any(|range| range.contains(&at)) => 0,
+                    Some(_) => image.copied_in(at..at.saturating_add(size)),
+                }
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::heap::Heap;
-use crate::object::Object;
+use crate::object::{Object, Reader};
+use crate::obmalloc::LARGEST;
 use crate::size::Size;
 use crate::types::Type;
 
@@ -33,11 +34,16 @@ pub struct Census {
     pub objects_outside: u64,
     /// Pools whose headers made no sense.
     pub misfits: u64,
+    /// What objects have in memory outside of pools, in bytes: large ones, and tables and items that are large.
+    pub beyond_pages: u64,
 }
 
 /// What was counted of a part of the objects, by the number of their type.
 #[derive(Default)]
-struct Counted(Vec<Option<OfType>>);
+struct Counted {
+    types: Vec<Option<OfType>>,
+    beyond_pages: u64,
+}
 
 impl Counted {
     fn add(&mut self, object: &Object<'_>, size: Size) {
@@ -48,10 +54,10 @@ impl Counted {
             largest: (object.at, size),
         };
         let index = object.of.id as usize;
-        if index >= self.0.len() {
-            self.0.resize(index + 1, None);
+        if index >= self.types.len() {
+            self.types.resize(index + 1, None);
         }
-        let total = self.0[index].get_or_insert_with(none);
+        let total = self.types[index].get_or_insert_with(none);
         total.count += 1;
         total.size.reported = total.size.reported.saturating_add(size.reported);
         total.size.footprint = total.size.footprint.saturating_add(size.footprint);
@@ -61,10 +67,11 @@ impl Counted {
     }
 
     fn merge(mut self, other: Counted) -> Counted {
-        if other.0.len() > self.0.len() {
-            self.0.resize(other.0.len(), None);
+        self.beyond_pages = self.beyond_pages.saturating_add(other.beyond_pages);
+        if other.types.len() > self.types.len() {
+            self.types.resize(other.types.len(), None);
         }
-        for (total, new) in self.0.iter_mut().zip(other.0) {
+        for (total, new) in self.types.iter_mut().zip(other.types) {
             match (total, new) {
                 (_, None) => {}
                 (total @ None, new) => *total = new,
@@ -86,15 +93,26 @@ impl Census {
     /// Counts all objects of `heap`.
     pub fn of(heap: &Heap<'_>) -> Census {
         let (types, reader) = (heap.types(), heap.reader());
-        let walked =
-            heap.walk(&types, |counted: &mut Counted, object| counted.add(object, reader.size(object)));
+        // What is asked for in bytes that no page has is asked about again, what of it is in memory.
+        let beyond = heap.allocated().beyond_pages(heap.variables());
+        let least = if beyond.has_pages() { LARGEST } else { 0 };
+        let outside = Reader { allocated: &beyond, ..reader };
+        let walked = heap.walk(&types, |counted: &mut Counted, object| {
+            let size = reader.size(object);
+            counted.add(object, size);
+            if size.footprint > least {
+                let beyond = outside.size(object).footprint;
+                counted.beyond_pages = counted.beyond_pages.saturating_add(beyond);
+            }
+        });
         let counted = walked.parts.into_iter().fold(Counted::default(), Counted::merge);
         Census {
-            types: counted.0.into_iter().flatten().collect(),
+            types: counted.types.into_iter().flatten().collect(),
             blocks: walked.blocks,
             objects_in_blocks: walked.objects_in_blocks,
             objects_outside: walked.objects_outside,
             misfits: walked.misfits,
+            beyond_pages: counted.beyond_pages,
         }
     }
 }

@@ -72,7 +72,7 @@ impl Fill {
             fill.bytes += bytes;
             fill.used += used;
             fill.free_pools += pages.free;
-            if matches!(area, Area::Arena(..)) && used < bytes / 10 {
+            if area.is_sparse(used) {
                 fill.sparse_arenas += 1;
                 fill.sparse_free += bytes - used;
             }

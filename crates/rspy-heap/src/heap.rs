@@ -29,7 +29,7 @@ pub struct Heap<'i> {
     pub(crate) image: &'i Image,
     pub(crate) attached: &'i Attached,
     offsets: Offsets,
-    arenas: Vec<Arenas>,
+    pub(crate) arenas: Vec<Arenas>,
     /// Of those that have it.
     mimalloc: Option<Mimalloc>,
     segments: Vec<Segment>,
@@ -160,6 +160,12 @@ impl<'i> Heap<'i> {
         Types::new(&self.memory, self.image, &self.attached.layout, &self.offsets)
     }
 
+    /// Whether the process was gone when something was to be read that is not in the copy. Names of types are such, and objects of types
+    /// without a name are not found: what was answered is not all.
+    pub fn is_process_gone(&self) -> bool {
+        self.memory.is_gone()
+    }
+
     /// How full the arenas of pymalloc are.
     pub fn pymalloc(&self) -> Fill {
         Fill::of(self.image, &Area::all(&self.arenas, &[], None))
@@ -179,6 +185,11 @@ impl<'i> Heap<'i> {
         }
         let next = self.variables.partition_point(|range| range.start <= at);
         next.checked_sub(1).and_then(|last| self.variables.get(last)).is_some_and(|range| range.contains(&at))
+    }
+
+    /// Variables of the interpreter and of libraries, by address.
+    pub(crate) fn variables(&self) -> &[Range<u64>] {
+        &self.variables
     }
 
     /// Where blocks are.

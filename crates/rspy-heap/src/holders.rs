@@ -39,13 +39,16 @@ pub struct Frame {
     object: Option<u32>,
     /// Its variables: the number of the object that each is bound to.
     pub locals: Vec<(String, u32)>,
+    /// Objects that it computes with.
+    pub values: Vec<u32>,
 }
 
 impl Frame {
     fn new(running: Running, objects: &Objects) -> Frame {
         let local = |(name, at): &(String, u64)| Some((name.clone(), objects.number(*at)?));
         let locals = running.locals.iter().filter_map(local).collect();
-        Frame { object: objects.number(running.at), locals, running }
+        let values = running.values.iter().flatten().filter_map(|at| objects.number(*at)).collect();
+        Frame { object: objects.number(running.at), locals, values, running }
     }
 }
 
@@ -191,7 +194,7 @@ fn references(
     }
     for frame in frames.iter().filter(|frame| frame.object.is_none()) {
         graph.begin();
-        graph.extend(frame.locals.iter().map(|(_, number)| *number));
+        graph.extend(frame.locals.iter().map(|(_, number)| number).chain(&frame.values).copied());
     }
     graph.finish()
 }

@@ -9,6 +9,8 @@ use crate::graph::{Dominator, Dominators};
 use crate::objects::Objects;
 use crate::trails::Trails;
 
+/// What is said of objects that no one holds alone.
+const SHARED: &str = " (held by several)";
 /// An object that holds this part of all stands for itself.
 const ALONE: u64 = 100;
 /// How deep the tree may be: of what is linked to a chain the rest is in the last.
@@ -93,6 +95,11 @@ impl<'h> Holdings<'h> {
         Holdings { objects, dominators, trails, sizes, retained, alone }
     }
 
+    /// The same, but an object stands for itself if it holds one of so many `parts` of all.
+    pub fn of_parts(self, parts: u64) -> Holdings<'h> {
+        Holdings { alone: (self.alone * ALONE / parts.max(1)).max(1), ..self }
+    }
+
     /// The `most` that hold the most, each after what holds it.
     pub fn largest(&self, most: usize) -> Vec<Holding> {
         let mut told: Vec<Holding> = Vec::new();
@@ -119,6 +126,8 @@ impl<'h> Holdings<'h> {
             None if group.members.len() == 1 => self.trails.what(first, group.depth == 0),
             None => self.objects.of_type(first).map_or_else(|| "frames".to_owned(), |of| of.name.clone()),
         };
+        let is_shared = group.depth == 0 && !self.trails.is_root(first);
+        let what = if is_shared { what + SHARED } else { what };
         Holding {
             what,
             count: group.members.len() as u64,
@@ -148,14 +157,14 @@ impl<'h> Holdings<'h> {
     ) -> Vec<Group> {
         let namespace = holder.and_then(|holder| self.trails.namespace(holder));
         let mut alone: Vec<u32> = Vec::new();
-        let mut by_type: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+        let mut by_type: FxHashMap<(u32, bool), Vec<u32>> = FxHashMap::default();
         let mut sort = |node: u32| {
             let is_large = self.retained.get(node as usize).is_some_and(|bytes| *bytes >= self.alone);
             match (holder.is_some() || depth == 0) && is_large {
                 true => alone.push(node),
                 false => {
                     let of = self.objects.types().get(node as usize).copied().unwrap_or(u32::MAX);
-                    by_type.entry(of).or_default().push(node);
+                    by_type.entry((of, depth == 0 && self.trails.is_root(node))).or_default().push(node);
                 }
             }
         };

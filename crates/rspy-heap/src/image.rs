@@ -109,6 +109,20 @@ impl Cluster {
         self.pages.get(page / 64).is_some_and(|bits| bits & (1 << (page % 64)) != 0)
     }
 
+    /// How many of the pages from `first` to before `end` are copied.
+    fn copied(&self, first: u64, end: u64) -> u64 {
+        let mut count = 0;
+        let mut page = first;
+        while page < end {
+            // A word of bits at a time.
+            let last = ((page / 64 + 1) * 64).min(end);
+            let bits = self.pages.get((page / 64) as usize).copied().unwrap_or(0) >> (page % 64);
+            count += u64::from((bits & (u64::MAX >> (64 - (last - page)))).count_ones());
+            page = last;
+        }
+        count
+    }
+
     /// Remembers that the pages of `run` are copied.
     fn mark(&mut self, run: &Range<u64>) {
         for page in (run.start.max(self.range.start) - self.range.start) / PAGE
@@ -368,6 +382,21 @@ impl Image {
             bytes += run.end - run.start;
         }
         Ok(Image { largest: largest(&clusters), clusters, bytes, swapped: 0, lost: 0 })
+    }
+
+    /// How many bytes of `range` are in pages that were copied.
+    pub fn copied_in(&self, range: Range<u64>) -> u64 {
+        let Some((cluster, _)) = self.place(range.start) else { return 0 };
+        let offset = |at: u64| at.min(cluster.range.end) - cluster.range.start;
+        let (start, end) = (offset(range.start), offset(range.end.max(range.start)));
+        let pages = cluster.copied(start / PAGE, end.div_ceil(PAGE));
+        // Less what of the first and of the last page is not in the range.
+        let edge = |page: u64, bytes: u64| if cluster.copied(page, page + 1) > 0 { bytes } else { 0 };
+        let edges = match start < end {
+            true => edge(start / PAGE, start % PAGE) + edge(end / PAGE, end.next_multiple_of(PAGE) - end),
+            false => 0,
+        };
+        (pages * PAGE).saturating_sub(edges)
     }
 
     /// The parts of the address space that were copied.

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+pub mod alternatives;
 pub mod apart;
 pub mod blocks;
 pub mod census;
+mod computing;
 pub mod duplicates;
 pub mod fill;
 pub mod graph;
@@ -23,7 +25,9 @@ pub mod object;
 pub mod objects;
 pub mod obmalloc;
 pub mod offsets;
+pub mod packages;
 pub mod pages;
+pub mod pins;
 pub mod references;
 pub mod residence;
 mod roots;

@@ -251,7 +251,7 @@ impl Mimalloc {
     fn step(&self, block: u64) -> u64 {
         match block {
             ..=LEAST => LEAST,
-            ..=SMALL => 16,
+            _ if block <= SMALL => 16,
             // Four classes for each power of two.
             _ if block <= self.medium => 1 << ((block - 1).ilog2() - 2),
             // Rounded up to an eighth or less (`_mi_os_good_alloc_size`), and then to slices.

@@ -18,6 +18,9 @@ const IMMORTAL: u64 = 1 << 30;
 /// `_Py_IMMORTAL_REFCNT_LOCAL`.
 const NOT_COUNTED: u64 = 0xffff_ffff;
 
+/// A count from here on may be the address of a variable of a program that is not moved when it is loaded.
+const LEAST_ADDRESS: u64 = 1 << 16;
+
 /// An object.
 #[derive(Clone, Debug)]
 pub struct Object<'k> {
@@ -30,6 +33,7 @@ pub struct Object<'k> {
 }
 
 /// What objects are read with.
+#[derive(Copy, Clone)]
 pub struct Reader<'i> {
     pub(crate) image: &'i Image,
     /// For what is in memory that cannot be written to.
@@ -86,21 +90,35 @@ impl<'i> Reader<'i> {
         let head = self.offsets.gc_head;
         // Without anything before it, behind the head of the collector, and behind that and what is managed.
         let befores = [0, head, head + 16, 16];
-        for before in befores.iter().take(if head == 16 { 3 } else { 4 }) {
+        let befores = befores.get(..if head == 16 { 3 } else { 4 }).unwrap_or_default();
+        for before in befores {
             let at = *before as usize;
             let Some(candidate) = word(bytes, at + self.offsets.ob_type, 8) else { continue };
             if !self.is_alive(|offset, width| word(bytes, at + offset, width)) {
                 continue;
             }
-            let Some(of) = types.get(known, candidate) else { continue };
-            if of.preheader == *before && self.fits(of, block + before, room, step) {
-                // Asked for again since the loop goes on with what it borrows.
-                return types.get(known, candidate).map(|of| Object {
-                    at: block + before,
-                    of,
-                    preheader: *before,
-                });
+            let mut is_at = |candidate: u64, before: u64| {
+                let of = types.get(known, candidate);
+                of.is_some_and(|of| of.preheader == before && self.fits(of, block + before, room, step))
+            };
+            if !is_at(candidate, *before) {
+                continue;
             }
+            let count = self.offsets.ob_refcnt.and_then(|offset| word(bytes, at + offset, 8));
+            // An object that waits to be used again has no count, and what is left over in it may look like another.
+            let is_left_over = count.is_some_and(|count| count >= LEAST_ADDRESS)
+                && befores.iter().filter(|earlier| *earlier < before).any(|earlier| {
+                    let candidate = word(bytes, *earlier as usize + self.offsets.ob_type, 8);
+                    candidate.is_some_and(|candidate| is_at(candidate, *earlier))
+                });
+            if is_left_over {
+                return None;
+            }
+            return types.get(known, candidate).map(|of| Object {
+                at: block + before,
+                of,
+                preheader: *before,
+            });
         }
         None
     }
@@ -254,7 +272,7 @@ fn debugged(block: &[u8]) -> Option<(&[u8], u64)> {
 }
 
 /// Whether a word can be the head of an object that lives: a count of references, with flags in the highest 16 bits from 3.14
-/// on. An address never can, by the bits between.
+/// on. The address of a block never can, by the bits between.
 fn is_count(word: u64) -> bool {
     word & 0xffff_ffff != 0 && word & 0xffff_0000_0000 == 0
 }

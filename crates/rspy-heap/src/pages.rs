@@ -7,6 +7,9 @@ use crate::image::Image;
 use crate::mimalloc::{Mimalloc, Segment};
 use crate::obmalloc::{Arena, Arenas, Geometry};
 
+/// Less than one in so many parts of an arena in use is little.
+const SPARSE: u64 = 10;
+
 /// Memory that an allocator makes pages of.
 #[derive(Copy, Clone, Debug)]
 pub enum Area<'h> {
@@ -90,6 +93,13 @@ impl<'h> Area<'h> {
             Area::Arena(arena, _) => &arena.range,
             Area::Segment(segment, _) => &segment.range,
         }
+    }
+
+    /// Whether few of its blocks keep it from being returned, where so many bytes of it are in use. mimalloc returns what it does
+    /// not use all the same.
+    pub(crate) fn is_sparse(&self, used: u64) -> bool {
+        let range = self.range();
+        matches!(self, Area::Arena(..)) && used < (range.end - range.start) / SPARSE
     }
 
     /// Its pages.

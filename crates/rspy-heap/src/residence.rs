@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rspy_process::maps::Mapping;
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mapped {
-    /// Memory of its own that is no file: arenas, large blocks, stacks of threads.
+    /// Memory of its own that is no file: arenas, large blocks, variables of libraries.
     Anonymous,
+    /// Stacks of other threads than the main one.
+    ThreadStacks,
     /// What `brk` gave to `malloc`.
     Heap,
     /// The stack of the main thread.
@@ -45,19 +48,30 @@ impl Mapped {
     }
 }
 
-/// What of process `pid` with these `maps` is in memory now, the most first.
+/// What of process `pid` with these `maps` is in memory now, the most first. The stacks of its threads are at `stacks`.
 ///
 /// # Errors
 ///
 /// Those of reading its `pagemap`.
-pub fn resident(pid: u32, maps: &[Mapping]) -> io::Result<Vec<Resident>> {
+pub fn resident(pid: u32, maps: &[Mapping], stacks: &[Range<u64>]) -> io::Result<Vec<Resident>> {
     let pagemap = Pagemap::open(pid)?;
     let mut all: BTreeMap<Mapped, (u64, u64)> = BTreeMap::new();
     for mapping in maps {
-        let present = pagemap.present(mapping.start.0..mapping.end.0)?;
-        let entry = all.entry(Mapped::of(mapping)).or_default();
-        entry.0 += present.runs.iter().map(|run| run.end - run.start).sum::<u64>();
-        entry.1 += present.swapped;
+        let (mut at, end) = (mapping.start.0, mapping.end.0);
+        // What lies between stacks, and those.
+        while at < end {
+            let stack = stacks.iter().find(|stack| stack.end > at && stack.start < end);
+            let (part, what) = match stack {
+                Some(stack) if stack.start <= at => (at..stack.end.min(end), Mapped::ThreadStacks),
+                Some(stack) => (at..stack.start, Mapped::of(mapping)),
+                None => (at..end, Mapped::of(mapping)),
+            };
+            at = part.end;
+            let present = pagemap.present(part)?;
+            let entry = all.entry(what).or_default();
+            entry.0 += present.runs.iter().map(|run| run.end - run.start).sum::<u64>();
+            entry.1 += present.swapped;
+        }
     }
     let there = all.into_iter().filter(|(_, sums)| *sums != (0, 0));
     let mut all: Vec<Resident> =

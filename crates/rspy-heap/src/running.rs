@@ -9,6 +9,8 @@ use rspy_cpython::locals::LocalsReader;
 use rspy_cpython::stack::{Frame, resolve};
 use rspy_process::Memory;
 
+use crate::computing::Computing;
+
 /// Members of `PyInterpreterState` that hold what is not in a module. Nothing else of it is looked at: what lies there may be
 /// left over.
 const STATE: [&str; 3] = ["imports.modules", "sysdict", "builtins"];
@@ -30,6 +32,8 @@ pub struct Running {
     pub line: Option<u32>,
     /// Its variables, and where what they are bound to is.
     pub locals: Vec<(String, u64)>,
+    /// Where the values are that it computes with; `None` if it does not say.
+    pub values: Option<Vec<u64>>,
 }
 
 /// The frames of all threads.
@@ -37,6 +41,7 @@ pub(crate) fn frames(attached: &Attached, memory: &impl Memory) -> Vec<Running> 
     let layout = &attached.layout;
     let names: HashMap<u64, String> = attached.thread_names(memory);
     let mut locals = LocalsReader::new(memory, layout, NO_TEXT);
+    let computing = Computing::new(layout);
     let (mut codes, mut chain) = (CodeCache::default(), FrameChain::default());
     let mut all = Vec::new();
     for thread in attached.threads(memory).unwrap_or_default() {
@@ -46,6 +51,9 @@ pub(crate) fn frames(attached: &Attached, memory: &impl Memory) -> Vec<Running> 
         let name = names.get(&thread.thread_id).cloned().unwrap_or_else(|| thread.thread_id.to_string());
         for frame in &frames {
             let Frame::Python { locals: Some(variables), raw, .. } = frame else { continue };
+            // What another thread than the one that may run bytecode has saved stays so.
+            let is_innermost = chain.frames.first().is_some_and(|first| first.address == raw.address);
+            let may_run = is_innermost && thread.attached != Some(false);
             let bound = variables.iter().map(|variable| (variable.name.clone(), variable.address.0));
             all.push(Running {
                 at: raw.address.0,
@@ -54,6 +62,7 @@ pub(crate) fn frames(attached: &Attached, memory: &impl Memory) -> Vec<Running> 
                 file: frame.filename().unwrap_or_default().to_owned(),
                 line: frame.location().line,
                 locals: bound.collect(),
+                values: computing.and_then(|computing| computing.values(memory, raw, may_run)),
             });
         }
     }

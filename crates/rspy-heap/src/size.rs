@@ -55,14 +55,24 @@ impl Reader<'_> {
         }
     }
 
-    /// What an object of so many bytes, the head of the collector included, takes.
-    pub fn allocation(bytes: u64) -> u64 {
-        bytes.next_multiple_of(16)
+    /// What the values of a dict take that has its keys from a class; `None` if the keys are its own.
+    pub(crate) fn values_of_shared_keys(&self, dict: &Object<'_>) -> Option<u64> {
+        let Dict::Keys { keys, of, .. } = self.offsets.dict else { return None };
+        let count = self.word(self.word(dict.at, keys)?, of.refcnt)?;
+        if count == 1 { None } else { Some(self.dict(dict.at)?.1) }
     }
 
-    /// What an instance of a class with so many slots and nothing else takes, in bytes.
-    pub fn slotted(&self, slots: u64) -> u64 {
-        Reader::allocation(self.offsets.gc_head + self.offsets.object_size + 8 * slots)
+    /// What was asked for when the values of an instance of the class at `class` got a block of their own (`new_values` in
+    /// `Objects/dictobject.c`, 3.11 and 3.12): nothing where they are a part of it.
+    pub(crate) fn values_asked_for(&self, class: u64) -> u64 {
+        let Dict::Keys { of: keys, .. } = &self.offsets.dict else { return 0 };
+        let room = self.cached_keys(class).and_then(|cached| self.values_room(keys, cached)).unwrap_or(0);
+        match self.offsets.instance_values {
+            InstanceValues::Pointer | InstanceValues::Tagged => {
+                (room + 2).next_multiple_of(8) + keys.values_header + room * 8
+            }
+            InstanceValues::Inline | InstanceValues::None => 0,
+        }
     }
 
     /// What the object itself takes, without what it owns or what stands before it.
@@ -87,7 +97,12 @@ impl Reader<'_> {
             _ if of.itemsize == 0 => 0,
             _ => self.word(at, self.offsets.ob_size)?.cast_signed().unsigned_abs(),
         };
-        of.basicsize.checked_add(items.checked_mul(of.itemsize)?).filter(|size| *size < MAX_SIZE)
+        let size =
+            of.basicsize.checked_add(items.checked_mul(of.itemsize)?).filter(|size| *size < MAX_SIZE)?;
+        // What has something else where others say how many items they have: of a library's own types.
+        let is_odd = of.kind == Kind::Other && of.itemsize != 0;
+        let is_too_large = is_odd && self.allocated.block_size(at).is_some_and(|room| size > room);
+        (!is_too_large).then_some(size)
     }
 
     /// What the values of attributes behind an instance take.
@@ -215,6 +230,10 @@ impl Reader<'_> {
                 Size { reported: whole.reported.next_multiple_of(8), ..whole }
             }
             Kind::Running => with((self.frame_slots(of, at).unwrap_or(0), 0)),
+            // Of those of 2.7 many share a block of the C library's (`fill_free_list` in `Objects/intobject.c`).
+            Kind::Number if self.is_2() && !of.is_heap_type() && of.name != "complex" => {
+                Size { footprint: of.basicsize, ..with((0, 0)) }
+            }
             // The slots of a class, which are behind it, are counted in 2.7 only.
             Kind::Type if self.is_2() && self.is_heap_type(at) => {
                 let slots = self.word(at, self.offsets.ob_size).unwrap_or(0).min(MAX_SIZE / 64);

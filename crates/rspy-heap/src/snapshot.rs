@@ -22,6 +22,8 @@ use crate::image::Image;
 
 /// What a file begins with; the last byte is the version of the format.
 pub const MAGIC: [u8; 9] = *b"rspyheap\x01";
+/// The version of the format.
+const VERSION: u8 = MAGIC[MAGIC.len() - 1];
 
 /// How well it is compressed: as fast as can be, which is as fast as disks are.
 const LEVEL: i32 = 1;
@@ -31,9 +33,12 @@ const MAX_HEADER: u64 = 1 << 28;
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// It is no heap of rspy's, or of a version that this rspy does not know.
-    #[error("it is no heap that this rspy has saved")]
+    /// It is no heap of rspy's.
+    #[error("it is no heap that rspy has saved")]
     Foreign,
+    /// It is one of a version that this rspy does not know.
+    #[error("it is a heap of format {0}, and this rspy reads format {VERSION}")]
+    Version(u8),
     /// It ends too early, or cannot be read.
     #[error("it cannot be read to its end: {0}")]
     Read(#[from] io::Error),
@@ -121,8 +126,12 @@ pub fn write<A: Serialize>(
 pub fn read<A: DeserializeOwned>(mut from: impl Read) -> Result<Snapshot<A>, SnapshotError> {
     let mut magic = [0; MAGIC.len()];
     from.read_exact(&mut magic).map_err(|_| SnapshotError::Foreign)?;
-    if magic != MAGIC {
-        return Err(SnapshotError::Foreign);
+    match (magic == MAGIC, magic.split_last(), MAGIC.split_last()) {
+        (true, ..) => {}
+        (_, Some((version, name)), Some((_, own))) if name == own => {
+            return Err(SnapshotError::Version(*version));
+        }
+        _ => return Err(SnapshotError::Foreign),
     }
     let mut from = zstd::Decoder::new(from)?;
     let mut length = [0; 8];

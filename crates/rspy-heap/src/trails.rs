@@ -80,6 +80,11 @@ impl<'h> Trails<'h> {
         steps
     }
 
+    /// Whether a node is a root.
+    pub fn is_root(&self, node: u32) -> bool {
+        self.holders.root(node).is_some()
+    }
+
     /// What a node is: as the first of a path with the kind of root it is.
     pub fn what(&self, node: u32, is_root: bool) -> String {
         let root = self.holders.root(node);
@@ -121,10 +126,17 @@ impl<'h> Trails<'h> {
 
     /// How a node refers to another.
     fn edge(&self, node: u32, next: u32) -> Reference {
-        if let Some(Root::Frame(frame)) = self.holders.root(node)
-            && let Some((name, _)) = frame.locals.iter().find(|(_, number)| *number == next)
-        {
-            return Reference::Variable(name.clone());
+        let frame = match self.holders.root(node) {
+            Some(Root::Frame(frame)) => Some(frame),
+            _ => None,
+        };
+        if let Some(frame) = frame {
+            if let Some((name, _)) = frame.locals.iter().find(|(_, number)| *number == next) {
+                return Reference::Variable(name.clone());
+            }
+            if frame.values.contains(&next) {
+                return Reference::Computed;
+            }
         }
         let Some(object) = self.objects.get(node) else { return Reference::Unknown };
         let Some(target) = self.objects.address(next) else { return Reference::Unknown };
@@ -134,7 +146,20 @@ impl<'h> Trails<'h> {
                 found = Some(edge);
             }
         });
-        found.map_or(Reference::Unknown, Reference::Edge)
+        match found {
+            // Up to 3.10 a frame is an object, and does not say which of its last words count.
+            Some(Edge::At(offset)) if frame.is_some() && self.is_behind_variables(offset) => {
+                Reference::Scanned
+            }
+            Some(edge) => Reference::Edge(edge),
+            None => Reference::Unknown,
+        }
+    }
+
+    /// Whether `offset` in a frame that is an object is one of its variables, or of what is behind them.
+    fn is_behind_variables(&self, offset: u32) -> bool {
+        let table = &self.heap.attached.layout.table;
+        table.number("frame_object", "f_localsplus").is_some_and(|first| u64::from(offset) >= first)
     }
 
     /// How a node leads to another, if it refers to it itself or by its namespace.
@@ -210,6 +235,8 @@ impl<'h> Trails<'h> {
     fn by(&self, node: u32, reference: &Reference) -> String {
         let edge = match reference {
             Reference::Variable(name) => return format!(".{name}"),
+            Reference::Computed => return ", a value that is being computed".to_owned(),
+            Reference::Scanned => return ", a value in use or left over".to_owned(),
             Reference::Unknown => return String::new(),
             Reference::Edge(edge) => *edge,
         };
@@ -280,6 +307,10 @@ impl<'h> Trails<'h> {
 enum Reference {
     /// A variable of a frame.
     Variable(String),
+    /// A frame does that computes with it.
+    Computed,
+    /// A frame does, but nothing says whether that word still counts.
+    Scanned,
     /// An object does.
     Edge(Edge),
     /// What was found does not lead there any more.

@@ -1,7 +1,7 @@
 //! A target process as the operating system sees it.
 //!
 //! Memory ([`Memory`], [`LiveMemory`], [`Batch`]), what is mapped ([`maps`]), the
-//! images behind it ([`elf`]), threads and their state ([`threads`]), the processes
+//! images behind it ([`elf`]), threads, their state ([`threads`]) and [`stacks`], the processes
 //! it has started ([`children`], [`tree`]), stopping a thread for the length of one read
 //! ([`stop`]).
 //!
@@ -21,6 +21,7 @@ mod memory;
 pub mod pagemap;
 mod process;
 mod shares;
+pub mod stacks;
 mod statm;
 pub mod stop;
 mod sys;

@@ -147,6 +147,19 @@ fn parse_futex(text: &[u8]) -> Option<Address> {
     }
 }
 
+/// Where the stack pointer of a thread is that sleeps. `None` while it runs; if there is no permission to trace it; if the kernel has no
+/// such file.
+pub fn stack_pointer(pid: u32, tid: u32) -> Option<Address> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).ok()?;
+    parse_stack_pointer(&text)
+}
+
+/// The word before the last of a line of `syscall`.
+fn parse_stack_pointer(text: &str) -> Option<Address> {
+    let word = text.split_ascii_whitespace().rev().nth(1)?;
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok().map(Address)
+}
+
 /// What the kernel calls thread `tid` of process `pid`: at most 15 bytes. A thread has
 /// the name of the one that started it until it is given its own.
 pub fn kernel_name(pid: u32, tid: u32) -> Option<String> {
@@ -165,6 +178,15 @@ pub fn id_in_own_namespace(pid: u32, tid: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stack_pointers_stand_before_the_last() {
+        let call = "202 0x7f 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd10 0x7f5a\n";
+        assert_eq!(parse_stack_pointer(call), Some(Address(0x7ffd10)));
+        assert_eq!(parse_stack_pointer("-1 0x7ffd10 0x7f5a"), Some(Address(0x7ffd10)));
+        assert_eq!(parse_stack_pointer("running\n"), None);
+        assert_eq!(parse_stack_pointer(""), None);
+    }
 
     #[test]
     fn a_name_cannot_lend_its_letters_to_the_state() {

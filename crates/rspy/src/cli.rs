@@ -11,6 +11,7 @@
 mod analysis;
 mod choice;
 mod heap;
+mod heap_key;
 mod report;
 mod time;
 
@@ -26,7 +27,8 @@ use rspy_profile::{FORMATS, Format};
 
 pub use self::analysis::{FunctionArguments, Lines, Memory, MemoryFormat, Samples, Sites, SortKey, Stats};
 pub use self::choice::{DumpModes, Filters, Mode, Modes, StackChoice, ThreadChoice};
-pub use self::heap::{Heap, HeapCommand, HeapCopy, HeapDiff, HeapKey, HeapSave};
+pub use self::heap::{Heap, HeapCommand, HeapCopy, HeapDiff, HeapSave};
+pub use self::heap_key::HeapKey;
 pub use self::report::{Grouping, Report, View};
 pub use self::time::Time;
 use crate::clock::Rate;

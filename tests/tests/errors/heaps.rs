@@ -59,3 +59,22 @@ pub fn address() -> Outcome {
 pub fn no_type() -> Outcome {
     fails_of_process("heap-type", &["--why", "NoSuchTypeAnywhere"])
 }
+
+pub fn sort() -> Outcome {
+    fails_of_process("heap-sort", &["--top", "--sort", "retained"])
+}
+
+pub fn folder() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut rspy = rspy();
+    rspy.arg("heap").arg(folder.path());
+    fails("heap-folder", rspy).map(drop)
+}
+
+pub fn version() -> Outcome {
+    fails_of_file("heap-version", b"rspyheap\xfe and what no rspy of today has written")
+}
+
+pub fn picture() -> Outcome {
+    fails_of_process("heap-picture", &["--retained", "-o", "/dev/full"])
+}

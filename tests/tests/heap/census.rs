@@ -302,3 +302,18 @@ fn compare(heap: &Heap, truth: &Truth) -> Outcome {
     }
     Ok(())
 }
+
+/// Objects of all interpreters of a process, and nothing that only looks like one: each interpreter has a class of its own.
+pub fn subinterpreters(interpreter: &Interpreter) -> Outcome {
+    let mut command = command(&interpreter.path);
+    command.arg("-Wignore").arg(scripts().join("heap_subinterpreters.py"));
+    let mut program = Program::start(command)?;
+    program.says("3 interpreters")?;
+    let heap = Heap::of(program.pid(), &[])?;
+    let points = heap.types.iter().filter(|row| row.r#type == "__main__.Point");
+    let counts: Vec<u64> = points.map(|row| row.count).collect();
+    match counts == [1000; 3] {
+        true => Ok(()),
+        false => Err(format!("of the three classes there are {counts:?}").into()),
+    }
+}

@@ -12,6 +12,7 @@ use rspy_heap::holdings::Holdings;
 use rspy_heap::image::Image;
 use rspy_heap::objects::Objects;
 use rspy_heap::trails::Trails;
+use rustix::process::Signal;
 
 use rspy_tests::Outcome;
 use rspy_tests::interpreters::Interpreter;
@@ -98,4 +99,19 @@ pub fn faults(interpreter: &Interpreter) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// Of a process that ends after its heap was copied the names of types cannot be read: that is known, and not passed for all there is.
+pub fn gone(interpreter: &Interpreter) -> Outcome {
+    let (mut program, _) = program(interpreter)?;
+    let copied = Copied::of(program.pid())?;
+    let (there, gone) = (copied.heap()?, copied.heap()?);
+    let count = |heap: &Heap<'_>| Census::of(heap).types.iter().map(|of| of.count).sum::<u64>();
+    let all = count(&there);
+    program.end(Signal::KILL)?;
+    let left = count(&gone);
+    match !there.is_process_gone() && gone.is_process_gone() && left < all {
+        true => Ok(()),
+        false => Err(format!("{left} objects of {all} are found, and nothing is said of it").into()),
+    }
 }

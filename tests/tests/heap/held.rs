@@ -106,6 +106,15 @@ pub fn retained(interpreter: &Interpreter) -> Outcome {
     if frame.map_or(0, bytes) < 20_000 * (8 + 56 + 24) {
         return Err(format!("the frame holds {frame:?}: {holdings:?}").into());
     }
+    // The cache is the module's, and of no other.
+    let modules = report["modules"].as_array().ok_or("no modules")?;
+    let named = |name: &str| modules.iter().find(|package| package["name"] == name);
+    let (main, encodings) =
+        (named("__main__").ok_or("no __main__")?, named("encodings").ok_or("no encodings")?);
+    let module = find("module __main__").map_or(0, bytes);
+    if bytes(main) != module || module < bytes(sessions) || encodings["modules"].as_u64().unwrap_or(0) < 2 {
+        return Err(format!("__main__ holds {module}: {modules:?}").into());
+    }
     let node = |cycle: &&Value| {
         cycle["types"].as_array().is_some_and(|types| types.iter().any(|of| of[0] == "__main__.Node"))
     };
@@ -148,6 +157,12 @@ pub fn instances(interpreter: &Interpreter) -> Outcome {
     if !top.contains("list: 20000 items") {
         return Err(top.into());
     }
+    for count in [1, 7] {
+        let top: Value = json(&["--pid", &pid, "--top", &count.to_string()])?;
+        if top["objects"].as_array().map_or(0, Vec::len) != count {
+            return Err(format!("of {count}: {top}").into());
+        }
+    }
     let unknown = Run::start(["heap", "--pid", &pid, "--type", "Sesion"])?.output()?;
     if unknown.status.success() || !unknown.stderr.contains("no object of a type called Sesion") {
         return Err(format!("{unknown:?}").into());
@@ -182,6 +197,65 @@ pub fn advice(interpreter: &Interpreter) -> Outcome {
     let duplicates = text(&["--pid", &pid, "--duplicates", "--values"])?;
     if !duplicates.contains("500") || !duplicates.contains("\"some text 1\"") {
         return Err(duplicates.into());
+    }
+    Ok(())
+}
+
+/// A key of `--sort`, and what its column is called in JSON.
+type Key = (&'static str, &'static str);
+
+/// Each table by each of its columns: the option, what the rows are called in JSON, and the keys.
+const COLUMNS: [(&[&str], &str, &[Key]); 7] = [
+    (
+        &[],
+        "types",
+        &[
+            ("footprint", "footprint"),
+            ("size", "size"),
+            ("count", "count"),
+            ("mean", "mean"),
+            ("type", "type"),
+        ],
+    ),
+    (
+        &["--top"],
+        "objects",
+        &[("footprint", "footprint"), ("size", "size"), ("references", "references"), ("type", "type")],
+    ),
+    (&["--type", "list"], "objects", &[("size", "size"), ("generation", "generation")]),
+    (
+        &["--duplicates"],
+        "types",
+        &[("footprint", "spare"), ("count", "count"), ("different", "different"), ("type", "type")],
+    ),
+    (&["--duplicates"], "largest", &[("footprint", "spare"), ("count", "count"), ("type", "type")]),
+    (
+        &["--retained"],
+        "types",
+        &[("retained", "retained"), ("footprint", "own"), ("count", "count"), ("type", "type")],
+    ),
+    (&["--advise"], "", &[("before", "before"), ("after", "after"), ("count", "count"), ("type", "subject")]),
+];
+
+/// Tables sort by any column that they have, and by no other.
+pub fn sorted(interpreter: &Interpreter) -> Outcome {
+    let (program, _) = program(interpreter)?;
+    let pid = program.pid().to_string();
+    for (question, rows, keys) in COLUMNS {
+        for (key, column) in keys {
+            let report: Value = json(&[&["--pid", &pid, "--sort", key], question].concat())?;
+            let rows = if rows.is_empty() { report.as_array() } else { report[rows].as_array() };
+            let rows = rows.filter(|rows| rows.len() > 1).ok_or("no rows")?;
+            let is_sorted = rows.is_sorted_by(|one, next| match (&one[column], &next[column]) {
+                (Value::String(one), Value::String(next)) => one <= next,
+                // What is immortal stands first, and is referred to without a number.
+                (Value::Null, _) if *key == "references" => true,
+                (one, next) => one.as_f64().unwrap_or(-1.0) >= next.as_f64().unwrap_or(-1.0),
+            });
+            if !is_sorted {
+                return Err(format!("{question:?} by {key}: {rows:?}").into());
+            }
+        }
     }
     Ok(())
 }

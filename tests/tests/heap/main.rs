@@ -1,9 +1,12 @@
 //! `rspy heap`: what it counts, compared with what programs count themselves; who holds what; saved heaps.
 
+mod alternatives;
 mod census;
+mod computing;
 mod faults;
 mod footprints;
 mod held;
+mod memory;
 mod references;
 mod saved;
 mod sizes;
@@ -32,11 +35,15 @@ fn main() {
         ("why", held::why),
         ("retained", held::retained),
         ("references", references::references),
+        ("memory", memory::memory),
+        ("computing", computing::computing),
+        ("alternatives", alternatives::alternatives),
     ];
     let on_some: &[(&str, Body)] = &[
         ("shown", census::shown),
         ("instances", held::instances),
         ("advice", held::advice),
+        ("sorted", held::sorted),
         ("saved", saved::saved),
         ("leak", saved::leak),
         ("damaged", saved::damaged),
@@ -56,6 +63,8 @@ fn main() {
     tests.extend(on_each(&["3.9", "3.11", "3.14"], of_others));
     tests.extend(on_each(WITH_TRACES, &[("footprints", footprints::footprints)]));
     tests.extend(on_each(&["3.13d"], &[("exact", census::exact), ("why", held::why)]));
+    let with_others = &["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
+    tests.extend(on_each(with_others, &[("subinterpreters", census::subinterpreters)]));
     tests.extend(on_each(&["3.8", "3.12"], &[("allocators", census::allocators)]));
     let of_mimalloc: &[(&str, Body)] = &[
         ("mimalloc", census::mimalloc),
@@ -63,7 +72,10 @@ fn main() {
         ("footprints_of_mimalloc", footprints::mimalloc),
     ];
     tests.extend(on_each(WITH_MIMALLOC, of_mimalloc));
-    tests.extend(on_each(&["2.7", "3.8", "3.11", "3.13", "3.13t"], &[("faults", faults::faults)]));
+    tests.extend(on_each(
+        &["2.7", "3.8", "3.11", "3.13", "3.13t"],
+        &[("faults", faults::faults), ("gone", faults::gone)],
+    ));
     tests.extend(on_each(WITH_ARENAS, &[("arenas", census::arenas)]));
     tests.extend(on_each(&["3.8", "3.13", "3.13t"], on_some));
     tests.extend(on_each(&["3.8", "3.12", "3.14", "3.13t"], &[("busy", census::busy)]));

@@ -72,9 +72,26 @@ pub fn leak(interpreter: &Interpreter) -> Outcome {
     if !told.contains("__main__.Session: 1,000 -> 2,000 -> 3,000  (more each time)") || !told.contains(way) {
         return Err(told.into());
     }
-    // What holds the new lists, of which there is one for each session, is told as well.
+    // What holds more is told from what does not.
+    let holders = report["holders"].as_array().ok_or("no holders")?;
+    let within = |holder: &Value| holder["within"].as_u64().and_then(|place| holders.get(place as usize));
+    let list = holders.iter().find(|holder| holder["what"] == "[\"sessions\"] list").ok_or("no list")?;
+    let above = [Some(list), within(list), within(list).and_then(within)];
+    let grows = |holder: Option<&Value>| {
+        let retained = holder.and_then(|holder| holder["retained"].as_array()).cloned().unwrap_or_default();
+        let bytes: Vec<u64> = retained.iter().filter_map(Value::as_u64).collect();
+        bytes.len() == 3 && bytes.windows(2).all(|pair| pair[0] + 1000 * 450 < pair[1])
+    };
+    if !above.iter().all(|holder| grows(*holder))
+        || above[2].is_none_or(|holder| holder["what"] != "module __main__")
+    {
+        return Err(format!("holders: {holders:?}").into());
+    }
+    // What holds the new lists, of which there is one for each session, is told as well, and how many have come and stayed.
     let new = report["new"].as_array().into_iter().flatten().find(|new| new["type"] == "list");
-    if new.is_none_or(|new| new["count"].as_u64().unwrap_or(0) < 1000) {
+    if new.is_none_or(|new| {
+        new["count"].as_u64().unwrap_or(0) < 1000 || new["survivors"].as_u64().unwrap_or(0) < 1000
+    }) {
         return Err(format!("new: {}", report["new"]).into());
     }
     Ok(())

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand};
 
+use super::heap_key::HeapKey;
 use super::{path, pid};
 
 /// A process, and how its heap is copied.
@@ -53,6 +54,10 @@ pub struct HeapDiff {
     #[arg(value_name = "FILE", value_parser = path(), num_args = 2.., required = true)]
     pub files: Vec<PathBuf>,
 
+    /// What types are sorted by
+    #[arg(long, value_enum, value_name = "KEY")]
+    pub sort: Option<HeapKey>,
+
     /// How many rows are shown; 0 for all
     #[arg(long, value_name = "N", default_value = "15")]
     pub rows: usize,
@@ -91,9 +96,9 @@ pub struct Heap {
     #[arg(long = "type", value_name = "TYPE", group = "question")]
     pub of_type: Option<String>,
 
-    /// The objects that take the most themselves: containers with their tables, long strings
-    #[arg(long, group = "question")]
-    pub top: bool,
+    /// The N objects that take the most themselves (as many as --rows): containers with their tables, long strings
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0", value_parser = number, group = "question")]
+    pub top: Option<usize>,
 
     /// What would be freed with each object and with all of each type, since nothing else holds it; objects that only hold
     /// each other
@@ -120,9 +125,9 @@ pub struct Heap {
     #[arg(long)]
     pub values: bool,
 
-    /// What types are sorted by
-    #[arg(long, value_enum, value_name = "KEY", default_value = "footprint", hide_possible_values = false)]
-    pub sort: HeapKey,
+    /// What a table is sorted by: a column that it has
+    #[arg(long, value_enum, value_name = "KEY", conflicts_with = "why")]
+    pub sort: Option<HeapKey>,
 
     /// How many rows are shown; 0 for all
     #[arg(long, value_name = "N", default_value = "30")]
@@ -133,21 +138,7 @@ pub struct Heap {
     pub json: bool,
 }
 
-/// What types are sorted by.
-#[derive(ValueEnum, Copy, Clone, Debug, PartialEq, Eq)]
-pub enum HeapKey {
-    /// What all of the type take, with what the allocators round up
-    Footprint,
-    /// The same as `sys.getsizeof` counts it
-    #[value(alias = "getsizeof")]
-    Size,
-    /// How many there are
-    Count,
-    /// What one takes on average
-    Mean,
-    /// What the largest takes
-    Largest,
-    /// The name of the type
-    #[value(alias = "name")]
-    Type,
+/// A number of objects.
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it is no number of objects; the file of a heap stands before --top".to_owned())
 }

@@ -33,9 +33,26 @@ impl Failure {
     pub fn reading_heap(file: &Path, error: &SnapshotError) -> Failure {
         let advice = match error {
             SnapshotError::Foreign => "Give the file of a heap: rspy heap save FILE --pid PID makes one.",
+            SnapshotError::Version(_) => "Read it with the rspy that has saved it, or a newer one.",
             _ => "The file is damaged or not complete: save the heap again.",
         };
         Failure::new(format!("{} cannot be read: {error}.", file.display()), advice)
+    }
+
+    /// The picture of a heap cannot be written to `file`.
+    pub fn drawing_heap(file: &Path, error: &io::Error) -> Failure {
+        Failure::new(
+            format!("Writing to {} failed: {}. The picture is not complete.", file.display(), reason(error)),
+            "Make room there, or choose another file with -o FILE.",
+        )
+    }
+
+    /// A table has no column that `key` names.
+    pub fn sorting_heap(table: &str, key: &str, keys: impl Iterator<Item = String>) -> Failure {
+        Failure::new(
+            format!("The table of {table} cannot be sorted by {key}."),
+            format!("Sort it by one of these: {}.", keys.collect::<Vec<_>>().join(", ")),
+        )
     }
 
     /// The heap cannot be saved in `file`.

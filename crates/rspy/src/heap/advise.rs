@@ -1,8 +1,10 @@
 //! `rspy heap --advise`: what the program could do to take less memory.
 
+use std::cmp::Reverse;
 use std::io;
 
-use rspy_heap::advice::{Advice, What, advice};
+use rspy_heap::advice::{Advice, Dataclass, What, advice};
+use rspy_heap::alternatives::Way;
 use rspy_heap::holders::Holders;
 use rspy_heap::objects::Objects;
 use rspy_heap::trails::Trails;
@@ -10,7 +12,7 @@ use rspy_heap::trails::Trails;
 use super::captured::Captured;
 use super::megabytes;
 use crate::analysis::page::{Page, Tone, json};
-use crate::cli::Heap;
+use crate::cli::{Heap, HeapKey};
 use crate::failure::Failure;
 use crate::progress::{during, grouped};
 
@@ -21,7 +23,16 @@ pub fn advise(options: &Heap) -> Result<(), Failure> {
     let objects = during("finding objects", || Objects::of(&heap));
     let holders = Holders::without_references();
     let trails = Trails::new(&heap, &objects, &holders, options.values);
-    let advice = advice(&heap, &objects, &trails, &objects.footprints(&heap));
+    let mut advice = advice(&heap, &objects, &trails, &objects.footprints(&heap));
+    captured.whole(&heap, ())?;
+    match options.sort {
+        Some(HeapKey::Before) => advice.sort_by_key(|one| Reverse(one.before)),
+        Some(HeapKey::After) => advice.sort_by_key(|one| Reverse(one.after)),
+        Some(HeapKey::Count) => advice.sort_by_key(|one| Reverse(one.count)),
+        Some(HeapKey::Type) => advice.sort_by(|one, next| one.subject.cmp(&next.subject)),
+        // It comes with what saves the most first.
+        _ => {}
+    }
     match options.json {
         true => json(&advice),
         false => write(options, &advice).map_err(|error| Failure::printing(&error)),
@@ -32,10 +43,27 @@ pub fn advise(options: &Heap) -> Result<(), Failure> {
 fn told(advice: &Advice) -> String {
     let Advice { subject, count, .. } = advice;
     let count = grouped(*count);
+    let attributes = match advice.attributes {
+        Some(1) => "attribute".to_owned(),
+        number => format!("{} attributes", number.unwrap_or(0)),
+    };
     match advice.what {
-        What::Slots => format!("give {subject} __slots__ (or @dataclass(slots=True)): {count} instances"),
+        What::Slots => {
+            let how = match advice.dataclass {
+                Some(Dataclass::BySlotsTrue) => "by @dataclass(slots=True), ",
+                Some(Dataclass::ByHand) => "by hand, as it is a dataclass, ",
+                None => "",
+            };
+            format!("give {subject} __slots__, {how}for its {attributes}: {count} instances")
+        }
         What::MaterialisedDicts => {
-            format!("avoid vars() and __dict__ of {subject}: {count} instances had a dict made for them")
+            let own = match advice.own_keys {
+                Some(own) if own > 0 => format!(", {} of them with keys of their own", grouped(own)),
+                _ => String::new(),
+            };
+            format!(
+                "avoid vars() and __dict__ of {subject}: {count} instances had a dict made beside their values{own}"
+            )
         }
         What::Records => format!("make {count} dicts a class with __slots__ or a namedtuple: {subject}"),
         What::Duplicates => {
@@ -49,6 +77,20 @@ fn told(advice: &Advice) -> String {
             format!("make tuples of lists that are complete, or copy them, by list(old): {count} of them")
         }
     }
+}
+
+/// What one would take, in each way that there is.
+fn alternatives(advice: &Advice) -> Option<String> {
+    let name = |way: Way| match way {
+        Way::Slots => "with __slots__",
+        Way::Namedtuple => "as a namedtuple",
+        Way::Tuple => "as a tuple",
+        Way::Recordclass => "as a dataobject of recordclass",
+    };
+    let all: Vec<String> =
+        advice.alternatives.iter().map(|one| format!("{} {}", one.each, name(one.way))).collect();
+    let now = advice.before.checked_div(advice.count).filter(|_| !all.is_empty())?;
+    Some(format!("each takes {now} B, would take {}", all.join(", ")))
 }
 
 fn write(options: &Heap, all: &[Advice]) -> io::Result<()> {
@@ -68,6 +110,9 @@ fn write(options: &Heap, all: &[Advice]) -> io::Result<()> {
             told(advice)
         );
         page.line(Tone::Plain, &text)?;
+        if let Some(text) = alternatives(advice) {
+            page.line(Tone::Quiet, &format!("{:>38}{text}", ""))?;
+        }
     }
     page.finish()
 }

@@ -1,7 +1,7 @@
 //! A heap that was copied, of a live process or from a file.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use procfs::{Current, Meminfo};
@@ -11,7 +11,8 @@ use rspy_heap::image::{Image, ImageError, Plan};
 use rspy_heap::residence::{Resident, resident};
 use rspy_heap::snapshot::{self, Pages, Remembering, Snapshot};
 use rspy_process::maps::Mapping;
-use rspy_process::{LiveMemory, ReadError};
+use rspy_process::stacks::thread_stacks;
+use rspy_process::{Address, LiveMemory, ReadError};
 use serde::{Deserialize, Serialize};
 
 use super::pause::{Paused, paused};
@@ -71,7 +72,13 @@ impl Captured {
         let gone = |error: &ReadError| Failure::attaching(pid, &FindError::Read(*error));
         let maps = process.maps().map_err(|error| Failure::attaching(pid, &error.into()))?;
         let not_copied = |error: &ImageError| Failure::copying_heap(pid, error);
-        let resident = resident(pid, &maps).map_err(|error| not_copied(&ImageError::Pagemap(error)))?;
+        let memory = LiveMemory::new(pid).map_err(|_| gone(&ReadError::Gone))?;
+        let known = target.attached.threads(&memory).unwrap_or_default();
+        let known: Vec<Address> = known.iter().map(|thread| Address(thread.thread_id)).collect();
+        let threads = process.threads().map_err(|error| Failure::attaching(pid, &error.into()))?;
+        let stacks = thread_stacks(pid, &threads, &known, &memory, &maps);
+        let resident =
+            resident(pid, &maps, &stacks).map_err(|error| not_copied(&ImageError::Pagemap(error)))?;
         let limit = options.limit.map_or_else(half_of_available, |limit| limit.as_u64());
         let plan = Plan::new(pid, &maps, limit).map_err(|error| not_copied(&error))?;
         let open = || LiveMemory::new(pid).map_err(|_| ReadError::Gone);
@@ -102,7 +109,11 @@ impl Captured {
 
     /// The heap in a file.
     pub fn saved(file: &Path) -> Result<Captured, Failure> {
-        let opened = File::open(file).map_err(|error| Failure::opening_heap(file, &error))?;
+        let opening = |error: &io::Error| Failure::opening_heap(file, error);
+        let opened = File::open(file).map_err(|error| opening(&error))?;
+        if opened.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(opening(&io::ErrorKind::IsADirectory.into()));
+        }
         let snapshot =
             snapshot::read(BufReader::new(opened)).map_err(|error| Failure::reading_heap(file, &error))?;
         let Snapshot { about, attached, maps, image, pages } = snapshot;
@@ -122,6 +133,18 @@ impl Captured {
         let pages = Pages::default();
         let heap = self.looked_through(Remembering::new(self.process()?, pages.clone()))?;
         Ok((heap, pages))
+    }
+
+    /// What was made of its `heap`, if the process was there for as long as it was needed.
+    ///
+    /// # Errors
+    ///
+    /// If it was not: then that is not all.
+    pub fn whole<T>(&self, heap: &Objects<'_>, answer: T) -> Result<T, Failure> {
+        match heap.is_process_gone() {
+            false => Ok(answer),
+            true => Err(Failure::attaching(self.about.pid, &FindError::Read(ReadError::Gone))),
+        }
     }
 
     fn process(&self) -> Result<LiveMemory, Failure> {

@@ -1,5 +1,6 @@
 //! How many objects of which type there were at several moments.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -7,6 +8,7 @@ use rspy_heap::census::Census;
 use serde::Serialize;
 
 use crate::analysis::page::{Page, Tone};
+use crate::cli::HeapKey;
 use crate::progress::grouped;
 
 /// A type in each of the heaps.
@@ -16,7 +18,7 @@ pub struct Change {
     counts: Vec<u64>,
     footprints: Vec<u64>,
     /// Whether there were more of them in each heap than in the one before, of three heaps or more.
-    keeps_growing: bool,
+    pub keeps_growing: bool,
 }
 
 impl Change {
@@ -53,15 +55,21 @@ impl Counts {
         }
     }
 
-    /// The types that have changed: those that grew each time first, then those that grew the most.
-    pub fn changes(self) -> Vec<Change> {
+    /// The types that have changed, by `key`: if none is given those that grew each time first, then those that grew the most.
+    pub fn changes(self, key: Option<HeapKey>) -> Vec<Change> {
         let change = |(name, (counts, footprints)): (String, (Vec<u64>, Vec<u64>))| {
             let keeps_growing = counts.len() > 2 && counts.windows(2).all(|pair| pair[0] < pair[1]);
             Change { r#type: name, counts, footprints, keeps_growing }
         };
         let mut changes: Vec<Change> = self.types.into_iter().map(change).collect();
         changes.retain(|change| change.grown() != (0, 0) || change.keeps_growing);
-        changes.sort_by_key(|change| std::cmp::Reverse((change.keeps_growing, change.grown())));
+        // They come by their names.
+        match key {
+            None => changes.sort_by_key(|change| Reverse((change.keeps_growing, change.grown()))),
+            Some(HeapKey::Count) => changes.sort_by_key(|change| Reverse(change.grown().1)),
+            Some(HeapKey::Type) => {}
+            Some(_) => changes.sort_by_key(|change| Reverse(change.grown().0)),
+        }
         changes
     }
 }

@@ -1,5 +1,6 @@
 //! `rspy heap --duplicates`: objects that are equal and there several times.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::captured::Captured;
 use super::megabytes;
 use crate::analysis::page::{Page, Tone, json};
-use crate::cli::Heap;
+use crate::cli::{Heap, HeapKey};
 use crate::failure::Failure;
 use crate::progress::{during, grouped};
 
@@ -54,7 +55,7 @@ pub fn print(options: &Heap) -> Result<(), Failure> {
     let objects = during("finding objects", || Objects::of(&heap));
     let holders = Holders::without_references();
     let trails = Trails::new(&heap, &objects, &holders, options.values);
-    let all = duplicates(&heap, &objects, &objects.footprints(&heap));
+    let mut all = duplicates(&heap, &objects, &objects.footprints(&heap));
     let name = |number: u32| objects.of_type(number).map(|of| of.name.clone()).unwrap_or_default();
     let mut types: BTreeMap<String, OfType> = BTreeMap::new();
     for one in &all {
@@ -66,7 +67,19 @@ pub fn print(options: &Heap) -> Result<(), Failure> {
         of.spare += one.spare;
     }
     let mut types: Vec<OfType> = types.into_values().collect();
-    types.sort_by_key(|of| std::cmp::Reverse(of.spare));
+    // They come by their names.
+    match options.sort {
+        Some(HeapKey::Count) => types.sort_by_key(|of| Reverse(of.count)),
+        Some(HeapKey::Different) => types.sort_by_key(|of| Reverse(of.different)),
+        Some(HeapKey::Type) => {}
+        _ => types.sort_by_key(|of| Reverse(of.spare)),
+    }
+    // And they with what takes the most first.
+    match options.sort {
+        Some(HeapKey::Count) => all.sort_by_key(|one| Reverse(one.count)),
+        Some(HeapKey::Type) => all.sort_by_key(|one| name(one.example)),
+        _ => {}
+    }
     let rows = if options.rows == 0 { ALL } else { options.rows };
     let row = |one: &rspy_heap::duplicates::Duplicates| Row {
         r#type: name(one.example),
@@ -76,6 +89,7 @@ pub fn print(options: &Heap) -> Result<(), Failure> {
         summary: trails.summary(one.example),
     };
     let report = Report { types, largest: all.iter().take(rows).map(row).collect() };
+    let report = captured.whole(&heap, report)?;
     match options.json {
         true => json(&report),
         false => write(&report).map_err(|error| Failure::printing(&error)),

@@ -30,9 +30,10 @@ pub fn growth(options: &Heap, seconds: u64) -> Result<(), Failure> {
         }
         let captured = Captured::of(options)?;
         let heap = captured.heap()?;
-        counts.add(moment, &during("counting objects", || Census::of(&heap)));
+        let census = during("counting objects", || Census::of(&heap));
+        counts.add(moment, &captured.whole(&heap, census)?);
     }
-    let report = Report { seconds, types: counts.changes() };
+    let report = Report { seconds, types: counts.changes(options.sort) };
     match options.json {
         true => json(&report),
         false => write(options, &report).map_err(|error| Failure::printing(&error)),

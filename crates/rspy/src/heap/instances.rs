@@ -14,7 +14,7 @@ use super::captured::Captured;
 use super::megabytes;
 use super::why::instances;
 use crate::analysis::page::{Page, Tone, json};
-use crate::cli::Heap;
+use crate::cli::{Heap, HeapKey};
 use crate::failure::Failure;
 use crate::progress::{during, grouped};
 
@@ -70,8 +70,9 @@ pub fn of_type(options: &Heap, name: &str) -> Result<(), Failure> {
     let captured = Captured::of(options)?;
     let heap = captured.heap()?;
     let objects = during("finding objects", || objects::Objects::of(&heap));
+    captured.whole(&heap, ())?;
     let wanted = instances(&objects, name)?;
-    print(options, &heap, &objects, wanted, Some(name))
+    print(options, &captured, &heap, &objects, wanted, Some(name))
 }
 
 /// Prints the largest of all objects.
@@ -80,11 +81,12 @@ pub fn top(options: &Heap) -> Result<(), Failure> {
     let heap = captured.heap()?;
     let objects = during("finding objects", || objects::Objects::of(&heap));
     let all = objects.numbers().collect();
-    print(options, &heap, &objects, all, None)
+    print(options, &captured, &heap, &objects, all, None)
 }
 
 fn print(
     options: &Heap,
+    captured: &Captured,
     heap: &Objects<'_>,
     objects: &objects::Objects,
     wanted: Vec<u32>,
@@ -93,6 +95,7 @@ fn print(
     let holders = Holders::without_references();
     let trails = Trails::new(heap, objects, &holders, options.values);
     let report = Report::new(options, heap, objects, &trails, wanted, name.is_some());
+    let report = captured.whole(heap, report)?;
     match options.json {
         true => json(&report),
         false => write(name, &report).map_err(|error| Failure::printing(&error)),
@@ -116,11 +119,31 @@ impl Report {
         let looked_at: Vec<u32> = wanted.iter().copied().step_by(step).filter(|_| is_one_type).collect();
         let attributes = attributes(objects, trails, &looked_at, &sizes);
         let count = wanted.len();
-        let rows = if options.rows == 0 { ALL } else { options.rows };
-        wanted.sort_by_key(|number| (Reverse(of(number)), *number));
+        let rows = match options.top.filter(|count| *count > 0).unwrap_or(options.rows) {
+            0 => ALL,
+            rows => rows,
+        };
+        let address = |number: &u32| objects.address(*number).unwrap_or(0);
+        let generations_of = |some: &[u32]| heap.generations(&some.iter().map(address).collect::<Vec<u64>>());
+        let is_sorted_by = |key| options.sort == Some(key);
+        let in_all =
+            if is_sorted_by(HeapKey::Generation) { generations_of(&wanted) } else { Default::default() };
+        let name = |number: &u32| objects.of_type(*number).map_or("", |of| of.name.as_str());
+        wanted.sort_by_cached_key(|number| {
+            let key = match options.sort {
+                Some(HeapKey::Size) => reported(number),
+                // What is immortal is referred to the most.
+                Some(HeapKey::References) => reader.count(address(number)).unwrap_or(u64::MAX),
+                // What is not tracked is in none.
+                Some(HeapKey::Generation) => {
+                    in_all.get(&address(number)).map_or(0, |number| *number as u64 + 1)
+                }
+                _ => of(number),
+            };
+            (is_sorted_by(HeapKey::Type).then(|| name(number)), Reverse(key), *number)
+        });
         wanted.truncate(rows);
-        let places: Vec<u64> = wanted.iter().filter_map(|number| objects.address(*number)).collect();
-        let generations = heap.generations(&places);
+        let generations = generations_of(&wanted);
         let one = |number: &u32| {
             let object = objects.get(*number)?;
             let size = reader.size(&object);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use rspy_heap::graph::{Dominators, Garbage, garbage};
@@ -11,6 +11,7 @@ use rspy_heap::heap::Heap as Objects;
 use rspy_heap::holders::Holders;
 use rspy_heap::holdings::{Holding, Holdings};
 use rspy_heap::objects;
+use rspy_heap::packages::{Package, packages};
 use rspy_heap::trails::Trails;
 use rspy_profile::format::flamegraph_of;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use super::captured::{About, Captured};
 use super::megabytes;
 use crate::analysis::page::{Page, Tone, json};
-use crate::cli::Heap;
+use crate::cli::{Heap, HeapKey};
 use crate::failure::Failure;
 use crate::progress::{during, grouped, report};
 
@@ -37,6 +38,8 @@ struct Report {
     holdings: Vec<Holding>,
     /// Types by what would be freed with all of each, the largest first.
     types: Vec<OfType>,
+    /// Packages by what would be freed with all modules of each, the largest first.
+    modules: Vec<Package>,
     /// Objects that are held only by each other, the largest first.
     cycles: Vec<Cycle>,
 }
@@ -67,7 +70,7 @@ pub fn retained(options: &Heap) -> Result<(), Failure> {
     let heap = captured.heap()?;
     let objects = during("finding objects", || objects::Objects::of(&heap));
     let holders = during("following references", || Holders::of(&heap, &objects));
-    let report = Report::new(options, &heap, &objects, &holders);
+    let report = captured.whole(&heap, Report::new(options, &heap, &objects, &holders))?;
     match &options.output {
         Some(file) => picture(&captured.about, &report, file),
         None if options.json => json(&report),
@@ -88,14 +91,20 @@ impl Report {
             footprint: sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(*size)),
             unreachable: garbage.iter().fold(0, |sum: u64, garbage| sum.saturating_add(garbage.size)),
             holdings: holdings.largest(rows),
-            types: types(objects, &dominators, &sizes),
+            types: types(objects, &dominators, &sizes, options.sort),
+            modules: sorted(packages(holders, &dominators, &sizes), options.sort),
             cycles: cycles(objects, &garbage),
         }
     }
 }
 
 /// What would be freed with each type.
-fn types(objects: &objects::Objects, dominators: &Dominators, sizes: &[u64]) -> Vec<OfType> {
+fn types(
+    objects: &objects::Objects,
+    dominators: &Dominators,
+    sizes: &[u64],
+    key: Option<HeapKey>,
+) -> Vec<OfType> {
     let retained = dominators.retained_by(objects.types(), sizes);
     let mut all: Vec<OfType> = objects
         .all_types()
@@ -110,8 +119,24 @@ fn types(objects: &objects::Objects, dominators: &Dominators, sizes: &[u64]) -> 
         }
     }
     all.retain(|row| row.count > 0);
-    all.sort_by(|one, next| (next.retained, &one.r#type).cmp(&(one.retained, &next.r#type)));
+    all.sort_by(|one, next| one.r#type.cmp(&next.r#type));
+    match key {
+        Some(HeapKey::Footprint) => all.sort_by_key(|row| Reverse(row.own)),
+        Some(HeapKey::Count) => all.sort_by_key(|row| Reverse(row.count)),
+        Some(HeapKey::Type) => {}
+        _ => all.sort_by_key(|row| Reverse(row.retained)),
+    }
     all
+}
+
+/// The packages, those that hold the most first.
+fn sorted(mut packages: Vec<Package>, key: Option<HeapKey>) -> Vec<Package> {
+    match key {
+        Some(HeapKey::Count) => packages.sort_by_key(|package| Reverse(package.modules)),
+        Some(HeapKey::Type) => packages.sort_by(|one, next| one.name.cmp(&next.name)),
+        _ => {}
+    }
+    packages
 }
 
 /// Cycles, those that are alike together, by what they take.
@@ -169,6 +194,20 @@ fn write(options: &Heap, report: &Report) -> io::Result<()> {
         page.line(Page::tone(share(row.retained)), &text)?;
     }
     page.line(Tone::Plain, "")?;
+    page.line(Tone::Title, "What would be freed with all modules of a package")?;
+    page.line(Tone::Quiet, " Retained MB       %     Modules  Package")?;
+    let shown = if options.rows == 0 { report.modules.len() } else { options.rows };
+    for package in report.modules.iter().take(shown) {
+        let text = format!(
+            "{:>12}  {:>6.1}  {:>10}  {}",
+            megabytes(package.retained),
+            share(package.retained) * 100.0,
+            grouped(package.modules),
+            package.name
+        );
+        page.line(Page::tone(share(package.retained)), &text)?;
+    }
+    page.line(Tone::Plain, "")?;
     page.line(
         Tone::Title,
         &format!("{} MB are garbage that the collector has not found yet", megabytes(report.unreachable)),
@@ -214,8 +253,10 @@ fn picture(about: &About, known: &Report, file: &Path) -> Result<(), Failure> {
         about.pid
     );
     let mut out = File::create(file).map_err(|error| Failure::opening(file, &error))?;
-    flamegraph_of(title, subtitle, "kB", stacks.filter(|(_, own)| *own > 0), &mut out)
-        .map_err(|error| Failure::saving_heap(file, &io::Error::other(error)))?;
+    let mut drawn = Vec::new();
+    flamegraph_of(title, subtitle, "kB", stacks.filter(|(_, own)| *own > 0), &mut drawn)
+        .map_err(|error| Failure::drawing_heap(file, &io::Error::other(error)))?;
+    out.write_all(&drawn).map_err(|error| Failure::drawing_heap(file, &error))?;
     report(format_args!("Wrote {}: open it in a browser.", file.display()));
     Ok(())
 }

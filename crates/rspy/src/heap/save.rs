@@ -23,6 +23,7 @@ pub fn save(options: &HeapSave) -> Result<(), Failure> {
     let (heap, pages) = captured.heap_remembering()?;
     // What is read to answer questions is read now, while the process is there.
     during("looking at all objects", || Holders::of(&heap, &Objects::of(&heap)));
+    captured.whole(&heap, ())?;
     let failed = |error: &std::io::Error| Failure::saving_heap(&options.file, error);
     // Half a heap is of no use: the file gets its name when all is in it.
     let folder = match options.file.parent() {

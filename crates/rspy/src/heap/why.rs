@@ -53,11 +53,12 @@ pub fn why(options: &Heap, what: &str) -> Result<(), Failure> {
     let captured = Captured::of(options)?;
     let heap = captured.heap()?;
     let objects = during("finding objects", || Objects::of(&heap));
+    captured.whole(&heap, ())?;
     let wanted = wanted(&objects, what)?;
     let holders = during("following references", || Holders::of(&heap, &objects));
     let trails = Trails::new(&heap, &objects, &holders, options.values);
     let ways = Ways::to(&objects, &holders, &trails, &wanted);
-    let report = Report { what: what.to_owned(), count: wanted.len(), ways };
+    let report = captured.whole(&heap, Report { what: what.to_owned(), count: wanted.len(), ways })?;
     match options.json {
         true => json(&report),
         false => write(options, &report).map_err(|error| Failure::printing(&error)),

@@ -1,13 +1,18 @@
 //! The objects of a heap, counted by type.
 
+mod memory;
 mod text;
 
 use std::cmp::Reverse;
 
 use rspy_heap::census::{Census, OfType};
 use rspy_heap::fill::Fill;
+use rspy_heap::heap::Heap as Objects;
+use rspy_heap::pins::Pins;
 use rspy_heap::residence::Resident;
 use serde::Serialize;
+
+use memory::Memory;
 
 use super::captured::Captured;
 use super::pause::Paused;
@@ -31,9 +36,13 @@ struct Report {
     /// Bytes that are in memory, and of what.
     rss: u64,
     resident: Vec<Resident>,
+    /// The same by what it is for Python.
+    memory: Memory,
     pymalloc: Fill,
     /// `None` where the process has another allocator.
     mimalloc: Option<Fill>,
+    /// What is in arenas that are nearly empty.
+    pins: Pins,
     /// Blocks of these in use, those of them that are objects, objects elsewhere, and pages that made no sense.
     blocks: u64,
     objects_in_blocks: u64,
@@ -70,7 +79,7 @@ pub fn census(options: &Heap) -> Result<(), Failure> {
     let captured = Captured::of(options)?;
     let heap = captured.heap()?;
     let census = during("counting objects", || Census::of(&heap));
-    let report = Report::new(options, &captured, &heap, &census);
+    let report = captured.whole(&heap, Report::new(options, &captured, &heap, &census))?;
     match options.json {
         true => json(&report),
         false => text::write(options, &report).map_err(|error| Failure::printing(&error)),
@@ -78,12 +87,14 @@ pub fn census(options: &Heap) -> Result<(), Failure> {
 }
 
 impl Report {
-    fn new(options: &Heap, captured: &Captured, heap: &rspy_heap::heap::Heap<'_>, census: &Census) -> Report {
+    fn new(options: &Heap, captured: &Captured, heap: &Objects<'_>, census: &Census) -> Report {
         let sum = |of: fn(&OfType) -> u64| census.types.iter().map(of).fold(0, u64::saturating_add);
         let (count, size, footprint) =
             (sum(|one| one.count), sum(|one| one.size.reported), sum(|one| one.size.footprint));
         let mut types: Vec<Row> = census.types.iter().map(Row::new).collect();
         sort(&mut types, options.sort);
+        let (pymalloc, mimalloc) = (heap.pymalloc(), heap.mimalloc());
+        let pages = pymalloc.resident + mimalloc.as_ref().map_or(0, |fill| fill.resident);
         Report {
             pid: captured.about.pid,
             version: captured.about.version.clone(),
@@ -94,8 +105,10 @@ impl Report {
             swapped: captured.image.swapped,
             rss: captured.about.rss(),
             resident: captured.about.resident.clone(),
-            pymalloc: heap.pymalloc(),
-            mimalloc: heap.mimalloc(),
+            memory: Memory::new(&captured.about.resident, pages, census.beyond_pages),
+            pymalloc,
+            mimalloc,
+            pins: heap.pins(),
             blocks: census.blocks,
             objects_in_blocks: census.objects_in_blocks,
             objects_outside: census.objects_outside,
@@ -123,14 +136,14 @@ impl Row {
 }
 
 /// Sorts types; those that are alike by name.
-fn sort(types: &mut [Row], key: HeapKey) {
+fn sort(types: &mut [Row], key: Option<HeapKey>) {
     types.sort_by(|one, next| one.r#type.cmp(&next.r#type));
     match key {
-        HeapKey::Footprint => types.sort_by_key(|row| Reverse(row.footprint)),
-        HeapKey::Size => types.sort_by_key(|row| Reverse(row.size)),
-        HeapKey::Count => types.sort_by_key(|row| Reverse(row.count)),
-        HeapKey::Mean => types.sort_by(|one, next| next.mean.total_cmp(&one.mean)),
-        HeapKey::Largest => types.sort_by_key(|row| Reverse(row.largest.footprint)),
-        HeapKey::Type => {}
+        Some(HeapKey::Size) => types.sort_by_key(|row| Reverse(row.size)),
+        Some(HeapKey::Count) => types.sort_by_key(|row| Reverse(row.count)),
+        Some(HeapKey::Mean) => types.sort_by(|one, next| next.mean.total_cmp(&one.mean)),
+        Some(HeapKey::Largest) => types.sort_by_key(|row| Reverse(row.largest.footprint)),
+        Some(HeapKey::Type) => {}
+        _ => types.sort_by_key(|row| Reverse(row.footprint)),
     }
 }

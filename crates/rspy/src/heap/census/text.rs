@@ -3,7 +3,7 @@
 use std::io;
 
 use rspy_heap::fill::Fill;
-use rspy_heap::residence::Mapped;
+use rspy_heap::pins::Pins;
 
 use super::super::megabytes;
 use super::{Report, Row};
@@ -11,8 +11,8 @@ use crate::analysis::page::{Page, Tone};
 use crate::cli::Heap;
 use crate::progress::grouped;
 
-/// What is less than this part of the whole is not said of what is in memory.
-const LEAST: f64 = 0.005;
+/// How many types of what keeps arenas are told.
+const PINS: usize = 5;
 
 /// Writes the types, the arenas and what is in memory.
 pub fn write(options: &Heap, report: &Report) -> io::Result<()> {
@@ -36,10 +36,10 @@ pub fn write(options: &Heap, report: &Report) -> io::Result<()> {
     page.line(Tone::Plain, "")?;
     types(options, report, &mut page)?;
     page.line(Tone::Plain, "")?;
-    memory(report, &mut page)?;
+    report.memory.write(&report.resident, &mut page)?;
     page.line(Tone::Plain, "")?;
     match &report.mimalloc {
-        None => arenas(&report.pymalloc, &mut page)?,
+        None => arenas(&report.pymalloc, &report.pins, &mut page)?,
         Some(fill) => segments(fill, &mut page)?,
     }
     page.finish()
@@ -114,48 +114,8 @@ fn line(row: &Row, whole: u64) -> String {
     )
 }
 
-/// What of the process is in memory.
-fn memory(report: &Report, page: &mut Page) -> io::Result<()> {
-    page.line(Tone::Title, &format!("In memory: {} MB", megabytes(report.rss)))?;
-    let mut rest = 0;
-    for part in &report.resident {
-        if share(part.bytes, report.rss) < LEAST {
-            rest += part.bytes;
-            continue;
-        }
-        let what = match &part.what {
-            Mapped::Anonymous => {
-                let resident = |fill: &Fill| fill.resident;
-                let pages = report.pymalloc.resident + report.mimalloc.as_ref().map_or(0, resident);
-                let pages = pages.min(part.bytes);
-                let what = match report.mimalloc {
-                    None => "arenas of Python's allocator",
-                    Some(_) => "segments of Python's allocator",
-                };
-                page.line(Tone::Plain, &format!("{:>12}  {what}", megabytes(pages)))?;
-                page.line(
-                    Tone::Plain,
-                    &format!(
-                        "{:>12}  other memory: large objects, libraries, stacks of threads",
-                        megabytes(part.bytes - pages)
-                    ),
-                )?;
-                continue;
-            }
-            Mapped::Heap => "malloc's heap".to_owned(),
-            Mapped::Stack => "stack of the main thread".to_owned(),
-            Mapped::File(path) => path.display().to_string(),
-        };
-        page.line(Tone::Plain, &format!("{:>12}  {what}", megabytes(part.bytes)))?;
-    }
-    if rest > 0 {
-        page.line(Tone::Quiet, &format!("{:>12}  other files", megabytes(rest)))?;
-    }
-    Ok(())
-}
-
 /// How full the arenas are.
-fn arenas(fill: &Fill, page: &mut Page) -> io::Result<()> {
+fn arenas(fill: &Fill, pins: &Pins, page: &mut Page) -> io::Result<()> {
     page.line(Tone::Title, &format!("{} arenas: {} MB", grouped(fill.arenas), megabytes(fill.bytes)))?;
     for (bytes, what) in [
         (fill.used, "in use"),
@@ -167,11 +127,13 @@ fn arenas(fill: &Fill, page: &mut Page) -> io::Result<()> {
     }
     if fill.sparse_arenas > 0 {
         let text = format!(
-            "{:>12}  of that in {} arenas that are kept by less than a tenth of them",
+            "{:>12}  of that in {} that {} kept by less than a tenth:",
             megabytes(fill.sparse_free),
-            grouped(fill.sparse_arenas)
+            counted(fill.sparse_arenas, "arena"),
+            if fill.sparse_arenas == 1 { "is" } else { "are" }
         );
         page.line(Tone::Plain, &text)?;
+        page.line(Tone::Plain, &format!("{:>14}{}", "", kept_by(pins)))?;
     }
     Ok(())
 }
@@ -194,4 +156,24 @@ fn segments(fill: &Fill, page: &mut Page) -> io::Result<()> {
         page.line(Tone::Plain, &format!("{:>12}  {what}", megabytes(bytes)))?;
     }
     Ok(())
+}
+
+/// What keeps arenas that are nearly empty, and how to ask further.
+fn kept_by(pins: &Pins) -> String {
+    let mut parts: Vec<String> =
+        pins.types.iter().take(PINS).map(|pin| format!("{} {}", grouped(pin.count), pin.r#type)).collect();
+    let rest: u64 = pins.types.iter().skip(PINS).map(|pin| pin.count).sum();
+    if rest > 0 {
+        parts.push(counted(rest, "other object"));
+    }
+    if pins.others > 0 {
+        parts.push(format!("{} of tables and items", counted(pins.others, "block")));
+    }
+    let ask = pins.types.first().map(|pin| format!(" (--why {:#x} tells who holds one)", pin.address));
+    format!("{}{}", parts.join(", "), ask.unwrap_or_default())
+}
+
+/// So many of something.
+fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
