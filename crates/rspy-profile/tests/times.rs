@@ -39,8 +39,8 @@ fn sleeping() -> ThreadState {
     ThreadState { activity: Activity::Idle, ..ThreadState::default() }
 }
 
-fn is_near(split: Split, expected: [f64; 4]) {
-    let found = [split.all, split.user, split.kernel, split.waiting];
+fn is_near(split: Split, expected: [f64; 5]) {
+    let found = [split.all, split.user, split.kernel, split.unknown, split.waiting];
     assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9), "{split:?}");
 }
 
@@ -57,15 +57,22 @@ fn time_is_user_kernel_or_waiting() {
     // What is not known is as what is.
     add(&mut recorder, (thread, read), 140..180, running(None));
     add(&mut recorder, (thread, wait), 180..200, sleeping());
+    let blurred = recorder.stack(main, &[("blurred", "/a.py", 29, 28)]);
+    add(&mut recorder, (thread, blurred), 200..220, running(None));
+    let again = recorder.stack(main, &[("again", "/a.py", 39, 38), ("main", "/a.py", 1, 1)]);
+    add(&mut recorder, (thread, again), 220..230, running(None));
     let times = Times::new(&recorder.profile, &wall());
     let of = |name: &str| {
         times.functions.iter().find(|function| function.name.starts_with(name)).expect("it was seen")
     };
     assert_eq!(times.known, 140);
-    is_near(of("read").own, [0.8, 0.2, 0.6, 0.0]);
-    is_near(of("wait").own, [0.2, 0.0, 0.0, 0.2]);
-    is_near(of("main").own, [1.0, 1.0, 0.0, 0.0]);
-    is_near(of("main").total, [2.0, 1.2, 0.6, 0.2]);
+    is_near(of("read").own, [0.8, 0.2, 0.6, 0.0, 0.0]);
+    is_near(of("wait").own, [0.2, 0.0, 0.0, 0.0, 0.2]);
+    is_near(of("main").own, [1.0, 1.0, 0.0, 0.0, 0.0]);
+    is_near(of("main").total, [2.3, 1.3, 0.6, 0.2, 0.2]);
+    is_near(of("blurred").own, [0.2, 0.0, 0.0, 0.2, 0.0]);
+    // By another way to the same line.
+    is_near(of("again").total, [0.1, 0.1, 0.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -77,7 +84,7 @@ fn a_recursion_takes_no_more_time_than_its_outermost_call() {
     add(&mut recorder, (thread, deep), 0..50, running(None));
     let times = Times::new(&recorder.profile, &wall());
     assert_eq!(times.functions.len(), 1);
-    is_near(times.functions[0].total, [0.5, 0.5, 0.0, 0.0]);
+    is_near(times.functions[0].total, [0.5, 0.0, 0.0, 0.5, 0.0]);
 }
 
 #[test]

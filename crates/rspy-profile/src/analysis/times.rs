@@ -4,11 +4,12 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::{Basis, time};
-use crate::frame::FrameKind;
+use crate::frame::{FrameId, FrameKind};
 use crate::label;
 use crate::options::Options;
 use crate::profile::Profile;
 use crate::sample::{Activity, Sample};
+use crate::stack::StackId;
 use crate::timeline::timelines;
 
 /// The functions of a profile by what their time was.
@@ -43,6 +44,8 @@ pub struct Split {
     pub user: f64,
     /// On a CPU, in the kernel.
     pub kernel: f64,
+    /// On a CPU, in one of both.
+    pub unknown: f64,
     /// Waiting for something.
     pub waiting: f64,
 }
@@ -52,13 +55,14 @@ impl Split {
         self.all += other.all;
         self.user += other.user;
         self.kernel += other.kernel;
+        self.unknown += other.unknown;
         self.waiting += other.waiting;
     }
 }
 
 impl Times {
     /// Those of the samples of `profile` that `options` include. Of samples on a CPU of which it is not known whether they
-    /// were in the kernel, the same part is taken to have been as of the others with that stack, or of all.
+    /// were in the kernel, the same part is taken to have been as of the others with that stack, or with that innermost frame.
     pub fn new(profile: &Profile, options: &Options) -> Times {
         let shares = KernelShares::new(profile, options);
         let mut functions: Vec<FunctionTime> = Vec::new();
@@ -103,26 +107,43 @@ impl Times {
 
 /// Which part of the samples on CPUs was in the kernel.
 struct KernelShares {
-    /// By stack: samples in the kernel, and all of which it is known.
-    by_stack: FxHashMap<crate::stack::StackId, (u64, u64)>,
-    all: f64,
+    by_stack: FxHashMap<StackId, Known>,
+    by_frame: FxHashMap<FrameId, Known>,
     known: u64,
+}
+
+/// Samples of which it is known.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    kernel: u64,
+    all: u64,
+}
+
+impl Known {
+    fn add(&mut self, weight: u64, in_kernel: bool) {
+        self.kernel += if in_kernel { weight } else { 0 };
+        self.all += weight;
+    }
+
+    fn share(&self) -> f64 {
+        self.kernel as f64 / self.all.max(1) as f64
+    }
 }
 
 impl KernelShares {
     fn new(profile: &Profile, options: &Options) -> Self {
-        let mut by_stack: FxHashMap<crate::stack::StackId, (u64, u64)> = FxHashMap::default();
-        let (mut kernel, mut known) = (0, 0);
+        let mut shares =
+            KernelShares { by_stack: FxHashMap::default(), by_frame: FxHashMap::default(), known: 0 };
         for run in profile.samples().iter().filter(|run| options.include(&run.sample)) {
             let Some(in_kernel) = run.sample.state.in_kernel else { continue };
             let weight = run.weight();
-            let inside = if in_kernel { weight } else { 0 };
-            let of_stack = by_stack.entry(run.sample.stack).or_default();
-            *of_stack = (of_stack.0 + inside, of_stack.1 + weight);
-            (kernel, known) = (kernel + inside, known + weight);
+            shares.by_stack.entry(run.sample.stack).or_default().add(weight, in_kernel);
+            if let Some(frame) = profile.stacks.leaf_first(run.sample.stack).next() {
+                shares.by_frame.entry(frame).or_default().add(weight, in_kernel);
+            }
+            shares.known += weight;
         }
-        let all = if known > 0 { kernel as f64 / known as f64 } else { 0.0 };
-        KernelShares { by_stack, all, known }
+        shares
     }
 
     fn split(&self, profile: &Profile, sample: &Sample, weight: u64) -> Split {
@@ -130,12 +151,19 @@ impl KernelShares {
         if sample.state.activity == Activity::Idle {
             return Split { all, waiting: all, ..Split::default() };
         }
-        let share = match (sample.state.in_kernel, self.by_stack.get(&sample.stack)) {
-            (Some(in_kernel), _) => f64::from(u8::from(in_kernel)),
-            (None, Some((kernel, known))) => *kernel as f64 / (*known).max(1) as f64,
-            (None, None) => self.all,
+        let known = match sample.state.in_kernel {
+            Some(in_kernel) => Some(f64::from(u8::from(in_kernel))),
+            None => self.share(profile, sample.stack),
         };
-        Split { all, user: all * (1.0 - share), kernel: all * share, waiting: 0.0 }
+        match known {
+            Some(share) => Split { all, user: all * (1.0 - share), kernel: all * share, ..Split::default() },
+            None => Split { all, unknown: all, ..Split::default() },
+        }
+    }
+
+    fn share(&self, profile: &Profile, stack: StackId) -> Option<f64> {
+        let of_frame = || self.by_frame.get(&profile.stacks.leaf_first(stack).next()?);
+        self.by_stack.get(&stack).or_else(of_frame).map(Known::share)
     }
 }
 

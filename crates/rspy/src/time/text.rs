@@ -67,16 +67,21 @@ fn sampled(options: &Time, real: f64, sampled: &Sampled, out: &mut impl Write) -
     if times.functions.is_empty() {
         return Ok(());
     }
+    let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+    let shown = times.functions.get(..limit).unwrap_or(&times.functions);
+    let has_unknown = shown.iter().any(|function| function.own.unknown >= SHOWN);
+    let unknown = if has_unknown { "  either s" } else { "" };
+    let last = if has_unknown { "four" } else { "three" };
     writeln!(
         out,
-        "\n    own s  total s   user s  kernel s  waiting s  function (the last three are of own s)"
+        "\n    own s  total s   user s  kernel s{unknown}  waiting s  function (the last {last} are of own s)"
     )?;
-    let limit = if options.limit == 0 { usize::MAX } else { options.limit };
-    for FunctionTime { name, own, total } in times.functions.iter().take(limit) {
+    for FunctionTime { name, own, total } in shown {
         let (user, kernel, waiting) = (own.user, own.kernel, own.waiting);
+        let unknown = if has_unknown { format!(" {:>9.3}", own.unknown) } else { String::new() };
         writeln!(
             out,
-            "{:>9.3} {:>8.3} {user:>8.3} {kernel:>9.3} {waiting:>10.3}  {name}",
+            "{:>9.3} {:>8.3} {user:>8.3} {kernel:>9.3}{unknown} {waiting:>10.3}  {name}",
             own.all, total.all
         )?;
     }
@@ -89,6 +94,9 @@ fn sampled(options: &Time, real: f64, sampled: &Sampled, out: &mut impl Write) -
     }
     Ok(())
 }
+
+/// The least that three decimals show, in seconds.
+const SHOWN: f64 = 0.0005;
 
 fn spans(all: &[Spans], out: &mut impl Write) -> io::Result<()> {
     if all.is_empty() {
