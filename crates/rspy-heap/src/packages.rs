@@ -142,7 +142,7 @@ mod tests {
         let rows = vec![vec![3, 2], vec![3, 4], vec![4], vec![5], vec![], vec![]];
         let (graph, roots, sizes) = (graph(&rows), [0, 1, 2], [1, 10, 100, 1000, 10_000, 100_000]);
         let dominators = Dominators::new(&graph, &roots);
-        let sets = |node: u32| if node < 2 { Some(0) } else { Some(1) };
+        let sets = |node: u32| [Some(0), Some(0), Some(1)].get(node as usize).copied().flatten();
         assert_eq!(retained_together(&graph, &roots, &dominators, &sizes, 2, sets), [101_011, 100]);
     }
 

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use rspy_profile::format::Raw;
 use rspy_profile::recording::{Ending, MAGIC, Reader, RecordingError, Writer, is_recording};
 use rspy_profile::{
-    Activity, LostReason, MemoryUse, Metadata, Options, Overhead, Profile, Sample, StackId, ThreadState,
-    Totals,
+    Activity, LostReason, MemoryUse, Metadata, Options, Overhead, Process, Profile, Sample, StackId,
+    ThreadState, Totals,
 };
 
 /// Everything is shown.
@@ -284,6 +284,25 @@ fn processes_of_several_hosts_are_told_apart() {
         written(&Raw, &profile, &options),
         "process 8306:\"python app.py\";main (a.py:1) 2\nprocess 8306:\"web-2: python app.py\";main (a.py:1) 1\n"
     );
+}
+
+/// A parent may be met after its child, before anything of either is written.
+#[test]
+fn a_parent_may_come_after_its_child() {
+    let mut recorder = Recorder::default();
+    let command_line = recorder.profile.strings.intern("python pool.py");
+    let [child, parent] =
+        [11, 10].map(|pid| recorder.profile.processes.add(Process { pid, parent: None, command_line }));
+    recorder.profile.processes.put_below(child, parent);
+    let thread = recorder.thread(11, "MainThread");
+    let stack = recorder.stack(StackId::EMPTY, &[("main", "a.py", 1, 1)]);
+    recorder.active(thread, stack, 1);
+    let bytes = recording::of(&recorder);
+    let mut profile = Profile::default();
+    let mut reader = Reader::new(&bytes[..]).expect("a recording");
+    reader.read_into(&mut profile, 0..=u64::MAX, Profile::add, |_| {}).expect("whole blocks");
+    let all = |profile: &Profile| profile.processes.iter().map(|(_, process)| *process).collect::<Vec<_>>();
+    assert_eq!(all(&profile), all(&recorder.profile));
 }
 
 /// What goes on in another file: both are whole, say how long they are, and count what was lost and missed once.

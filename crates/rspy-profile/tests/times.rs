@@ -68,7 +68,7 @@ fn time_is_user_kernel_or_waiting() {
     assert_eq!(times.known, 140);
     is_near(of("read").own, [0.8, 0.2, 0.6, 0.0, 0.0]);
     is_near(of("wait").own, [0.2, 0.0, 0.0, 0.0, 0.2]);
-    is_near(of("main").own, [1.0, 1.0, 0.0, 0.0, 0.0]);
+    is_near(of("main").own, [1.1, 1.1, 0.0, 0.0, 0.0]);
     is_near(of("main").total, [2.3, 1.3, 0.6, 0.2, 0.2]);
     is_near(of("blurred").own, [0.2, 0.0, 0.0, 0.2, 0.0]);
     // By another way to the same line.

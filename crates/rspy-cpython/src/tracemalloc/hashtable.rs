@@ -1,10 +1,14 @@
 //! `_Py_hashtable_t`: buckets of linked entries.
 
+use std::ops::Range;
+
 use rspy_process::{Address, Batch, Memory, ReadError, word};
 
 use super::offsets::Offsets;
 use super::scattered;
 
+/// `HASHTABLE_MIN_SIZE`.
+const MIN_BUCKETS: u64 = 16;
 /// More buckets than memory has blocks for.
 const MAX_BUCKETS: u64 = 1 << 30;
 /// As many buckets are read together.
@@ -26,17 +30,41 @@ pub(super) struct Hashtable {
 
 impl Hashtable {
     pub fn read(memory: &impl Memory, offsets: &Offsets, at: Address) -> Result<Hashtable, ReadError> {
+        let head = memory.bytes(at, offsets.head_size())?;
+        Hashtable::of(offsets, &head).ok_or(ReadError::Fault { at, len: head.len() })
+    }
+
+    /// The one whose head these bytes are.
+    pub fn of(offsets: &Offsets, head: &[u8]) -> Option<Hashtable> {
         let (key_size, data_size) = match offsets.inline_sizes {
-            Some((key, data)) => (key.read(memory, at)?, data.read(memory, at)?),
+            Some((key, data)) => (key.get(head)?, data.get(head)?),
             None => (0, 0),
         };
-        Ok(Hashtable {
-            nentries: offsets.nentries.read(memory, at)?,
-            nbuckets: offsets.nbuckets.read(memory, at)?,
-            buckets: offsets.buckets.read(memory, at)?,
+        Some(Hashtable {
+            nentries: offsets.nentries.get(head)?,
+            nbuckets: offsets.nbuckets.get(head)?,
+            buckets: offsets.buckets.get(head)?,
             key_size,
             entry_len: offsets.entry_len(key_size, data_size).unwrap_or(0),
         })
+    }
+
+    /// Where its buckets are, if there can be such a table: there are more than entries, and their number is a power of two.
+    pub fn buckets(&self) -> Option<Range<Address>> {
+        let is_sane = self.nbuckets.is_power_of_two()
+            && (MIN_BUCKETS..=MAX_BUCKETS).contains(&self.nbuckets)
+            && self.nentries <= self.nbuckets
+            && self.entry_len > 0;
+        is_sane.then(|| self.buckets..self.buckets.offset(self.nbuckets * 8))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.nentries == 0
+    }
+
+    /// How long the data of an entry is, where that is inline.
+    pub fn data_size(&self, offsets: &Offsets) -> Option<usize> {
+        self.entry_len.checked_sub(offsets.entry_size)?.checked_sub(usize::try_from(self.key_size).ok()?)
     }
 
     /// Calls `visit` with each entry, at most `most`; whether these were all and no more than the table counts.

@@ -7,11 +7,13 @@
 mod hashtable;
 mod offsets;
 mod scattered;
+mod search;
 mod tracebacks;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use rspy_process::maps::Mapping;
 use rspy_process::{Address, Batch, Limited, Memory, ReadError, word};
 use rustc_hash::FxHashMap;
 
@@ -19,7 +21,8 @@ use crate::find::Attached;
 use crate::layout::Layout;
 use crate::version::Version;
 use hashtable::Hashtable;
-use offsets::{Offsets, Places};
+use offsets::{Figures, Offsets, Places, Tables};
+use search::Search;
 use tracebacks::Traceback;
 
 /// How often the tables are read until they hold still.
@@ -38,8 +41,8 @@ pub struct Tracemalloc {
     pub max_nframe: u32,
     /// Bytes in use now that were traced (`tracemalloc.get_traced_memory()`).
     pub current: u64,
-    /// The most there ever were.
-    pub peak: u64,
+    /// The most there ever were; `None` where it is not known: of a Python whose symbols were stripped (up to 3.11) sometimes.
+    pub peak: Option<u64>,
     /// Whether all traces are of one moment and none is missing. Else the target went on allocating
     /// whenever they were read.
     pub is_consistent: bool,
@@ -91,48 +94,69 @@ pub enum TracemallocError {
 /// What tells whether anything has changed: tracemalloc's figures, and its tables.
 #[derive(PartialEq)]
 struct State {
-    current: u64,
+    /// `None` where it is not known where that is.
+    current: Option<u64>,
     tables: Vec<(u32, Hashtable)>,
 }
 
 impl Attached {
-    /// What tracemalloc has recorded until now. The process goes on meanwhile.
-    pub fn tracemalloc(&self, memory: &impl Memory) -> Result<Tracemalloc, TracemallocError> {
+    /// What tracemalloc has recorded until now. The process goes on meanwhile. In `maps`, which must be of now, is searched what has
+    /// no symbol.
+    pub fn tracemalloc(
+        &self,
+        memory: &impl Memory,
+        maps: &[Mapping],
+    ) -> Result<Tracemalloc, TracemallocError> {
         let memory = &Limited::new(memory, MAX_READ);
         let unknown = || TracemallocError::Unknown { version: self.version() };
         let places = Places::of(self).ok_or_else(unknown)?;
         if !places.is_tracing(memory)? {
             return Err(TracemallocError::NotTracing);
         }
-        let (Some(offsets), Some(tables)) = (Offsets::of(&self.layout), &places.tables) else {
-            return Err(unknown());
-        };
+        let offsets = Offsets::of(&self.layout).ok_or_else(unknown)?;
         let max_nframe = places.max_nframe(memory)?;
+        let search = Search { memory, layout: &self.layout, offsets: &offsets, max_nframe, maps };
+        let tables = places.tables.or_else(|| search.tables(places.config)).ok_or_else(unknown)?;
         let mut attempt = 1;
         loop {
-            let before = state(memory, &offsets, tables)?;
-            let most = memory.u64(tables.peak)?;
-            let (traces, is_whole) =
-                traces(memory, &self.layout, &offsets, (max_nframe, most), &before.tables);
+            let before = state(memory, &offsets, &tables)?;
+            let (traces, is_whole) = traces(
+                memory,
+                &self.layout,
+                &offsets,
+                (max_nframe, peak(memory, &tables)?.unwrap_or(u64::MAX)),
+                &before.tables,
+            );
             let bytes = traces.iter().fold(0, |sum: u64, trace| sum.saturating_add(trace.bytes));
-            let is_same = state(memory, &offsets, tables).is_ok_and(|after| after == before);
-            let is_consistent = is_whole && is_same && bytes == before.current;
+            let is_same = state(memory, &offsets, &tables).is_ok_and(|after| after == before);
+            let (is_all, peak) = match &tables.figures {
+                Figures::At { .. } => (Some(bytes) == before.current, peak(memory, &tables)?),
+                Figures::Near(range) => search.figures(range, bytes),
+            };
+            let is_consistent = is_whole && is_same && is_all;
             if is_consistent || attempt == ATTEMPTS {
-                let peak = memory.u64(tables.peak)?;
-                return Ok(Tracemalloc { max_nframe, current: before.current, peak, is_consistent, traces });
+                let current = before.current.unwrap_or(bytes);
+                return Ok(Tracemalloc { max_nframe, current, peak, is_consistent, traces });
             }
             attempt += 1;
         }
     }
 }
 
+/// The most that was ever traced, where that is said.
+fn peak(memory: &impl Memory, tables: &Tables) -> Result<Option<u64>, ReadError> {
+    match tables.figures {
+        Figures::At { peak, .. } => memory.u64(peak).map(Some),
+        Figures::Near(_) => Ok(None),
+    }
+}
+
 /// The figures, and the table of each domain: domain 0 first.
-fn state(
-    memory: &impl Memory,
-    offsets: &Offsets,
-    places: &offsets::Tables,
-) -> Result<State, TracemallocError> {
-    let current = memory.u64(places.current)?;
+fn state(memory: &impl Memory, offsets: &Offsets, places: &Tables) -> Result<State, TracemallocError> {
+    let current = match places.figures {
+        Figures::At { current, .. } => Some(memory.u64(current)?),
+        Figures::Near(_) => None,
+    };
     let traces = memory.address(places.traces)?;
     if traces.is_null() {
         // It has been stopped just now.
@@ -255,10 +279,29 @@ mod tests {
                 let layout = Layout::of(version, Abi::default()).unwrap();
                 let Some(offsets) = Offsets::of(&layout) else { continue };
                 let [current, peak, traces, domains] = [0, 1, 2, 3].map(|n| Address(BASE + starts[n] * 8));
-                let places = offsets::Tables { current, peak, traces, domains: Some(domains) };
+                let figures = Figures::At { current, peak };
+                let places = Tables { figures, traces, domains: Some(domains) };
                 let Ok(state) = state(&memory, &offsets, &places) else { continue };
                 let (traces, _) = super::traces(&memory, &layout, &offsets, (25, u64::MAX), &state.tables);
                 prop_assert!(traces.iter().all(|trace| trace.frames.len() <= 25 && trace.count > 0));
+                // Without symbols: the first half are variables, the rest is allocated.
+                let mapping = |from: u64, inode, path: Option<&str>| Mapping {
+                    start: Address(BASE + from),
+                    end: Address(BASE + from + 800),
+                    readable: true,
+                    writable: true,
+                    executable: false,
+                    offset: 0,
+                    inode,
+                    path: path.map(Into::into),
+                    deleted: false,
+                };
+                let maps = [mapping(0, 1, Some("/python")), mapping(800, 0, None)];
+                let search =
+                    Search { memory: &memory, layout: &layout, offsets: &offsets, max_nframe: 25, maps: &maps };
+                if let Some(Tables { figures: Figures::Near(range), .. }) = search.tables(Address(BASE)) {
+                    search.figures(&range, starts[0]);
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Where a version keeps tracemalloc's state, and how its tables are laid out.
 
+use std::ops::Range;
+
 use rspy_process::{Address, Memory, ReadError};
 
 use crate::find::Attached;
@@ -14,18 +16,27 @@ const MAX_ENTRY: usize = 256;
 
 /// Where tracemalloc's state is in one process.
 pub(super) struct Places {
-    config: Address,
+    pub config: Address,
     /// `None` where only the configuration was found: up to 3.11 the rest has no exported name.
     pub tables: Option<Tables>,
 }
 
 /// Where its figures are, and what points to its tables.
 pub(super) struct Tables {
-    pub current: Address,
-    pub peak: Address,
+    pub figures: Figures,
     pub traces: Address,
     /// The tables of the other domains (3.9 and later).
     pub domains: Option<Address>,
+}
+
+/// Where it is said how much is traced.
+pub(super) enum Figures {
+    At {
+        current: Address,
+        peak: Address,
+    },
+    /// Somewhere there.
+    Near(Range<Address>),
 }
 
 impl Places {
@@ -36,13 +47,15 @@ impl Places {
             Some(attached.roots.runtime?.offset(offset))
         };
         let Some(config_within) = within("tracemalloc.config") else {
-            let tables = current.zip(peak).zip(traces);
-            let tables = tables.map(|((current, peak), traces)| Tables { current, peak, traces, domains });
+            let figures = current.zip(peak).map(|(current, peak)| Figures::At { current, peak });
+            let tables = figures.zip(traces).map(|(figures, traces)| Tables { figures, traces, domains });
             return Some(Places { config: config.or(old_config)?, tables });
         };
         let tables = Tables {
-            current: within("tracemalloc.traced_memory")?,
-            peak: within("tracemalloc.peak_traced_memory")?,
+            figures: Figures::At {
+                current: within("tracemalloc.traced_memory")?,
+                peak: within("tracemalloc.peak_traced_memory")?,
+            },
             traces: within("tracemalloc.traces")?,
             domains: within("tracemalloc.domains"),
         };
@@ -110,6 +123,12 @@ impl Offsets {
             line: t.optional("traceback_frame", "lineno")?,
             frame_size: size("traceback_frame", "size")?,
         })
+    }
+
+    /// How much of a table tells what it is, in bytes.
+    pub fn head_size(&self) -> usize {
+        let sizes = self.inline_sizes.map_or(0, |(key, data)| key.end().max(data.end()));
+        self.nentries.end().max(self.nbuckets.end()).max(self.buckets.end()).max(sizes)
     }
 
     /// How long an entry is whose key and data have these sizes; `None` if none is that long.

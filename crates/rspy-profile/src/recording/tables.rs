@@ -185,6 +185,13 @@ impl Written {
                     push_process(&mut changes, process);
                     *written = *process;
                 }
+                // A child may be met before its parent, and no section refers to what stands behind.
+                None if process.parent >= Some(id) => {
+                    push_process(&mut news, &Process { parent: None, ..*process });
+                    push(&mut changes, id.index() as u64);
+                    push_process(&mut changes, process);
+                    self.processes.push(*process);
+                }
                 None => {
                     push_process(&mut news, process);
                     self.processes.push(*process);

@@ -28,7 +28,7 @@ impl Failure {
     pub fn no_tracemalloc(pid: u32, version: Version) -> Failure {
         Failure::new(
             format!("Where Python {version} of process {pid} keeps what tracemalloc traces is not known."),
-            "Run it with a Python that is not stripped, or 3.12 or later; or without --tracemalloc, which tells what made \
+            "Run it with a Python that is not stripped, or 3.8 or later; or without --tracemalloc, which tells what made \
              it grow.",
         )
     }

@@ -14,7 +14,9 @@ use crate::roster::Member;
 
 /// What is to be done about a thread without reading it; `None` if it is to be read.
 pub(super) fn plan(member: &Member, wanted: &Wanted, gil: &GilState) -> Option<Ask> {
-    if member.sleeps() && (wanted.which == Which::Active || member.is_passed_over) {
+    // One that a signal or a late stop of ours has stopped does not run either.
+    let is_idle = member.run_state.is_some_and(|state| state != RunState::Running);
+    if wanted.which == Which::Active && is_idle || member.sleeps() && member.is_passed_over {
         return Some(Ask::Leave);
     }
     let is_wanted = member.is_wanted.is_yes()

@@ -27,7 +27,7 @@ pub struct Report {
     pid: u32,
     /// How many bytes are traced now, and were at most.
     current: u64,
-    peak: u64,
+    peak: Option<u64>,
     /// How many frames of each allocation are kept, at most.
     max_nframe: u32,
     /// Whether what was read is of one moment: the process goes on meanwhile.
@@ -91,7 +91,9 @@ pub fn look(options: &Memory, sites: Sites) -> Result<Report, Failure> {
 
 fn read(target: &Target) -> Result<Tracemalloc, Failure> {
     let pid = target.process.pid();
-    target.attached.tracemalloc(target.process.memory()).map_err(|error| match error {
+    let process = &target.process;
+    let maps = process.maps().map_err(|error| Failure::attaching(pid, &error.into()))?;
+    target.attached.tracemalloc(process.memory(), &maps).map_err(|error| match error {
         TracemallocError::NotTracing => Failure::new(
             format!("Process {pid} does not trace its allocations."),
             "Start it with PYTHONTRACEMALLOC=1 (or as many frames as are to be kept), or call tracemalloc.start() in \
@@ -177,13 +179,13 @@ impl Report {
     /// Writes it for people.
     pub fn write(&self, mut page: Page) -> io::Result<()> {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let most = self.peak.map_or_else(String::new, |peak| format!(", {:.1} MB at most", megabytes(peak)));
         page.line(
             Tone::Title,
             &format!(
-                "Process {}: {:.1} MB traced, {:.1} MB at most; {} frames of each allocation are kept",
+                "Process {}: {:.1} MB traced{most}; {} frames of each allocation are kept",
                 self.pid,
                 megabytes(self.current),
-                megabytes(self.peak),
                 self.max_nframe
             ),
         )?;
