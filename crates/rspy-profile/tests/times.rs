@@ -162,7 +162,7 @@ fn no_page_is_counted_twice() {
     assert_eq!((first.shared_dirty, last.shared_dirty), (40_000_000, 30_000_000));
     // The parent alone: 70 of which 20 were the child's; all that there was together is more.
     let peak = memory.peak.expect("memory was recorded");
-    assert_eq!((peak.bytes, peak.pid), (90_000_000, 11));
+    assert_eq!((peak.bytes, peak.pid), (70_000_000, 11));
     let moments = moments(&profile, 30);
     let total = |tick: u64| {
         let at = tick as f64 / 100.0;
@@ -172,9 +172,25 @@ fn no_page_is_counted_twice() {
             .find(|moment| moment.at <= at + 1e-9)
             .map_or(0, |moment| moment.total() / 1_000_000)
     };
-    assert_eq!((total(50), total(120), total(160)), (50, 75, 90));
+    assert_eq!((total(50), total(120), total(160)), (50, 55, 70));
     // The child has ended.
     assert!(moments.iter().filter(|moment| moment.at > 2.1).all(|moment| moment.bytes[1] == 0));
+}
+
+/// As long as nobody has looked at the parent again, what it shares with a fork is known from that.
+#[test]
+fn a_fork_tells_what_its_parent_shares() {
+    let mut profile = fork();
+    profile.accounts.retain(|account| account.at == 0 || account.process.index() == 1);
+    profile.accounts[1].private = 5_000_000;
+    let [before, after] = [90, 110].map(|tick| {
+        let moments = moments(&profile, 300);
+        let moment = moments.iter().rev().find(|moment| moment.at <= f64::from(tick) / 100.0 + 1e-9);
+        moment.map(|moment| moment.bytes.clone()).expect("there is one")
+    });
+    assert_eq!((before, after), (vec![50_000_000, 0], vec![30_000_000, 25_000_000]));
+    // The end of the fork gives back nothing that nobody has seen.
+    assert_eq!(Memory::new(&profile, &wall()).peak.expect("memory was recorded").bytes, 70_000_000);
 }
 
 /// A program that starts itself anew has the command line of its parent, and nothing of its memory.

@@ -1,10 +1,10 @@
 //! The memory of processes over time: what `mprof` shows, and what processes share.
 //!
 //! Resident memory counts a page in each process that has it. The kernel's proportional share (PSS) does not, but is known
-//! now and then only; in between it is taken to have changed by what was resident. So the sum over processes is an
-//! estimate, which is exact each time that the shares were looked at.
+//! now and then only; in between it is taken to have changed by what was resident, and where a process was forked meanwhile by
+//! what that shares. So the sum over processes is an estimate, which is exact each time that the shares were looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -246,12 +246,36 @@ struct Life {
     until: u64,
 }
 
+/// A process that began with the memory of another one.
+#[derive(Clone, Copy, Debug)]
+struct Fork {
+    life: Life,
+    /// What was resident of it and is counted in others, when its shares were first looked at: as much as of its parent then,
+    /// since they share the same pages.
+    elsewhere: u64,
+    /// Which part that is of what it shared.
+    part: f64,
+}
+
+/// What happens to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// So much is resident.
+    Resident(u64),
+    /// Its shares were looked at.
+    Looked,
+    /// Comes after what else happens at the same time.
+    Ended,
+}
+
 /// What is known of all processes, by process.
 struct Story<'profile> {
     profile: &'profile Profile,
     residents: Residents,
     accounts: BTreeMap<ProcessId, Vec<&'profile Account>>,
     lives: BTreeMap<ProcessId, Life>,
+    /// By parent, in the order of time.
+    forks: BTreeMap<ProcessId, Vec<Fork>>,
     /// When all was over.
     end: u64,
 }
@@ -282,25 +306,65 @@ impl<'profile> Story<'profile> {
                 life.until = end;
             }
         }
-        Story { profile, residents: Residents::new(profile), accounts, lives, end }
+        let residents = Residents::new(profile);
+        let mut forks: BTreeMap<ProcessId, Vec<Fork>> = BTreeMap::new();
+        for (process, accounts) in &accounts {
+            let first = accounts.first().filter(|first| first.shared_dirty > 0);
+            let parent = profile.processes[*process].parent;
+            let (Some(first), Some(parent), Some(life)) = (first, parent, lives.get(process)) else {
+                continue;
+            };
+            let resident = residents.at(*process, first.at);
+            let elsewhere = resident.saturating_sub(first.proportional);
+            let shared = resident.saturating_sub(first.private).max(1);
+            let part = (elsewhere as f64 / shared as f64).min(1.0);
+            forks.entry(parent).or_default().push(Fork { life: *life, elsewhere, part });
+        }
+        for forks in forks.values_mut() {
+            forks.sort_by_key(|fork| fork.life.from);
+        }
+        Story { profile, residents, accounts, lives, forks, end }
     }
 
     /// Calls `visit` whenever the memory of a process changes or it ends, with the time, what each has, and whose it is.
     fn tell(&self, mut visit: impl FnMut(u64, &[u64], ProcessId)) {
-        let mut now = vec![0; self.profile.processes.len()];
-        // Ends come after what happens at the same time.
-        let changes = self
-            .residents
-            .rows
-            .values()
-            .flatten()
-            .map(|row| (row.at, false, row.process, Some(row.resident)));
+        let mut residents = vec![0; self.profile.processes.len()];
+        let mut now = residents.clone();
+        // By parent, those that are there.
+        let mut children: BTreeMap<ProcessId, BTreeSet<ProcessId>> = BTreeMap::new();
+        let rows = self.residents.rows.values().flatten();
+        let rows = rows.map(|row| (row.at, Change::Resident(row.resident), row.process));
+        // The first look may come before the first sample, and the last one after the last.
+        let is_there = |row: &&&Account| {
+            self.lives.get(&row.process).is_some_and(|life| (life.from..=life.until).contains(&row.at))
+        };
+        let looks = self.accounts.values().flatten().filter(is_there);
+        let looks = looks.map(|row| (row.at, Change::Looked, row.process));
         let ends = self.lives.iter().filter(|(_, life)| life.until < self.end);
-        let ends = ends.map(|(process, life)| (life.until, true, *process, None));
-        let mut events: Vec<_> = changes.chain(ends).collect();
-        events.sort_by_key(|(at, is_end, process, _)| (*at, *is_end, *process));
-        for (at, _, process, resident) in events {
-            now[process.index()] = resident.map_or(0, |resident| self.share(process, at, resident));
+        let ends = ends.map(|(process, life)| (life.until, Change::Ended, *process));
+        let mut events: Vec<_> = rows.chain(looks).chain(ends).collect();
+        events.sort_by_key(|(at, change, process)| (*at, matches!(change, Change::Ended), *process, *change));
+        for (at, change, process) in events {
+            let parent = self.profile.processes[process].parent;
+            if let Change::Resident(resident) = change {
+                residents[process.index()] = resident;
+            }
+            match (change, parent) {
+                (Change::Ended, _) => now[process.index()] = 0,
+                _ => now[process.index()] = self.share(process, at, residents[process.index()]),
+            }
+            if let Some(parent) = parent {
+                let siblings = children.entry(parent).or_default();
+                if change == Change::Ended {
+                    siblings.remove(&process);
+                } else if siblings.insert(process) {
+                    // What it has now is theirs alone no more.
+                    for other in siblings.iter().chain([&parent]).filter(|other| **other != process) {
+                        let resident = residents[other.index()];
+                        now[other.index()] = self.share(*other, at, resident).min(now[other.index()]);
+                    }
+                }
+            }
             visit(at, &now, process);
         }
     }
@@ -315,8 +379,24 @@ impl<'profile> Story<'profile> {
         let next = accounts.partition_point(|account| account.at <= at);
         // The one before; of what comes before all of them the first one.
         let Some(account) = accounts.get(next.saturating_sub(1)) else { return resident };
-        let elsewhere = self.residents.at(process, account.at).saturating_sub(account.proportional);
+        let resident_then = self.residents.at(process, account.at);
+        let shared = resident_then.saturating_sub(account.private);
+        let children = self.forked_since(Some(process), account.at, at).map(|fork| fork.elsewhere);
+        let siblings = self
+            .forked_since(self.profile.processes[process].parent, account.at, at)
+            .map(|fork| (shared as f64 * fork.part) as u64);
+        let elsewhere = children
+            .chain(siblings)
+            .fold(resident_then.saturating_sub(account.proportional), std::cmp::Ord::max);
         resident.saturating_sub(elsewhere)
+    }
+
+    /// The forks of `parent` from one time to another one that are there still.
+    fn forked_since(&self, parent: Option<ProcessId>, from: u64, until: u64) -> impl Iterator<Item = &Fork> {
+        let forks = parent.and_then(|parent| self.forks.get(&parent)).map(Vec::as_slice).unwrap_or_default();
+        let first = forks.partition_point(|fork| fork.life.from <= from);
+        let forks = forks.iter().skip(first).take_while(move |fork| fork.life.from <= until);
+        forks.filter(move |fork| until <= fork.life.until)
     }
 
     fn process(&self, id: ProcessId) -> ProcessMemory {
