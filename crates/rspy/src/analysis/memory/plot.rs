@@ -7,6 +7,13 @@ use rspy_profile::analysis::{Memory, Moment};
 /// The size of the picture, in pixels.
 const SIZE: (u32, u32) = (1200, 640);
 
+/// At the right of it what the colours mean, in pixels.
+const LEGEND: u32 = 200;
+
+/// How high a row of that is, and where the first one is.
+const ROW: i32 = 22;
+const LEGEND_TOP: i32 = 52;
+
 /// So many processes have a place of their own, those with the most memory; the others share one.
 const MOST: usize = 12;
 
@@ -39,14 +46,15 @@ pub fn plot(memory: &Memory, moments: &[Moment]) -> Result<String, String> {
     Ok(picture)
 }
 
-fn draw<'a>(area: &Area<'a>, memory: &Memory, moments: &[Moment]) -> Result<(), Error<'a>> {
-    area.fill(&WHITE)?;
+fn draw<'a>(root: &Area<'a>, memory: &Memory, moments: &[Moment]) -> Result<(), Error<'a>> {
+    root.fill(&WHITE)?;
     let (bands, is_gathered) = bands(memory);
     let total = moments.iter().map(Moment::total).max().unwrap_or(0) as f64 / 1e6;
     let end = moments.last().map_or(1.0, |moment| moment.at).max(1e-3);
-    let mut chart = ChartBuilder::on(area)
+    let mut chart = ChartBuilder::on(root)
         .caption(&memory.basis.title, ("sans-serif", 22))
         .margin(16)
+        .margin_right(LEGEND)
         .x_label_area_size(44)
         .y_label_area_size(76)
         .build_cartesian_2d(0.0..end, 0.0..total.max(1.0) * 1.08)?;
@@ -71,15 +79,16 @@ fn draw<'a>(area: &Area<'a>, memory: &Memory, moments: &[Moment]) -> Result<(), 
             [process] if !(is_gathered && index == MOST) => {
                 memory.processes.get(*process).map_or_else(String::new, |process| {
                     let how = process.start_method.map(|method| format!(", {method}")).unwrap_or_default();
-                    format!("{}{how}: {:.1} MB", process.pid, process.peak as f64 / 1e6)
+                    format!("{}{how}: RSS {:.1} MB", process.pid, process.peak as f64 / 1e6)
                 })
             }
             others => format!("{} more processes", others.len()),
         };
-        chart
-            .draw_series(area)?
-            .label(label)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
+        chart.draw_series(area)?;
+        // As the bands stand, the last one above.
+        let (x, y) = ((SIZE.0 - LEGEND) as i32 + 14, LEGEND_TOP + (bands.len() - 1 - index) as i32 * ROW);
+        root.draw(&Rectangle::new([(x, y), (x + 14, y + 10)], colour.filled()))?;
+        root.draw_text(&label, &TextStyle::from(("sans-serif", 14).into_font()), (x + 20, y - 3))?;
     }
     if let Some(peak) = &memory.peak {
         let size = peak.bytes as f64 / 1e6;
@@ -88,17 +97,10 @@ fn draw<'a>(area: &Area<'a>, memory: &Memory, moments: &[Moment]) -> Result<(), 
         chart.draw_series([Circle::new((peak.at, size), 4, BLACK.filled())])?;
         let (x, y) = chart.backend_coord(&(peak.at, size));
         // Left of it where there is no room to its right.
-        let x = if x + 150 > SIZE.0 as i32 { x - 160 } else { x + 8 };
-        area.draw_text(&text, &style, (x, y - 18))?;
+        let x = if x + 150 > (SIZE.0 - LEGEND) as i32 { x - 160 } else { x + 8 };
+        root.draw_text(&text, &style, (x, y - 18))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200))
-        .label_font(("sans-serif", 14))
-        .draw()?;
-    area.present()
+    root.present()
 }
 
 /// The processes of each band, those with the most memory below; and whether the last one is of all others.
