@@ -22,8 +22,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const INTERPRETERS: &[&str] = &["2.7", "3.8", "3.10", "3.11", "3.12", "3.13", "3.13t", "3.14", "3.15"];
 /// So many passes in a row must allocate nothing: settling, refreshing and forgetting fall among them often.
 const IN_A_ROW: u32 = 2_000;
-/// After at most so many.
-const PASSES: u32 = 40_000;
+/// After at most so many: with `--gil` one in ten shows who holds it.
+const PASSES: u32 = 200_000;
 
 /// What a recording asks for.
 #[derive(Copy, Clone, Debug)]
