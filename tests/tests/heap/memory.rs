@@ -24,6 +24,7 @@ struct Heap {
     rss: u64,
     memory: BTreeMap<String, u64>,
     pymalloc: Value,
+    mimalloc: Value,
     pins: Pins,
 }
 
@@ -63,6 +64,16 @@ pub fn memory(interpreter: &Interpreter) -> Outcome {
     }
     if !STACK.contains(&(part("thread_stacks") / THREADS)) {
         return Err(format!("stacks of {THREADS} threads: {:?}", heap.memory).into());
+    }
+
+    let fill = if is_mimalloc { &heap.mimalloc } else { &heap.pymalloc };
+    for (all, of_class) in [("used", "used"), ("free_blocks", "free")] {
+        let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or(0);
+        let classes = fill["classes"].as_array().into_iter().flatten();
+        let sum: u64 = classes.map(|class| number(class, "size") * number(class, of_class)).sum();
+        if sum == 0 || sum != number(fill, all) {
+            return Err(format!("{of_class} of all sizes is {sum}: {fill}").into());
+        }
     }
 
     // It returns what it does not use, whatever lies beside that.

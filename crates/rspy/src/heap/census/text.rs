@@ -1,8 +1,9 @@
 //! What is known of a heap, for people.
 
+use std::cmp::Reverse;
 use std::io;
 
-use rspy_heap::fill::Fill;
+use rspy_heap::fill::{Class, Fill};
 use rspy_heap::pins::Pins;
 
 use super::super::megabytes;
@@ -13,6 +14,9 @@ use crate::progress::grouped;
 
 /// How many types of what keeps arenas are told.
 const PINS: usize = 5;
+
+/// How many sizes of blocks.
+const CLASSES: usize = 5;
 
 /// Writes the types, the arenas and what is in memory.
 pub fn write(options: &Heap, report: &Report) -> io::Result<()> {
@@ -42,6 +46,7 @@ pub fn write(options: &Heap, report: &Report) -> io::Result<()> {
         None => arenas(&report.pymalloc, &report.pins, &mut page)?,
         Some(fill) => segments(fill, &mut page)?,
     }
+    classes(options, report.mimalloc.as_ref().unwrap_or(&report.pymalloc), &mut page)?;
     page.finish()
 }
 
@@ -154,6 +159,45 @@ fn segments(fill: &Fill, page: &mut Page) -> io::Result<()> {
         (fill.overhead, "headers and what is left over"),
     ] {
         page.line(Tone::Plain, &format!("{:>12}  {what}", megabytes(bytes)))?;
+    }
+    Ok(())
+}
+
+/// How full pages are, by the size of their blocks: those with the most that is free, which only objects of that size can have.
+fn classes(options: &Heap, fill: &Fill, page: &mut Page) -> io::Result<()> {
+    if fill.classes.is_empty() {
+        return Ok(());
+    }
+    let free = |class: &Class| class.free.saturating_mul(class.size);
+    let mut all: Vec<&Class> = fill.classes.iter().collect();
+    all.sort_by_key(|class| (Reverse(free(class)), class.size));
+    let shown = if options.rows == 0 { all.len() } else { CLASSES };
+    page.line(Tone::Plain, "")?;
+    page.line(Tone::Quiet, "     Block B       Pools     Used MB     Free MB  Free %")?;
+    for class in all.iter().take(shown) {
+        let Class { size, pools, used, .. } = **class;
+        let used = used.saturating_mul(size);
+        let text = format!(
+            "{:>12}  {:>10}  {:>10}  {:>10}  {:>6.1}",
+            grouped(size),
+            grouped(pools),
+            megabytes(used),
+            megabytes(free(class)),
+            share(free(class), used.saturating_add(free(class))) * 100.0
+        );
+        page.line(Tone::Plain, &text)?;
+    }
+    if let Some(rest) = all.get(shown..).filter(|rest| !rest.is_empty()) {
+        let sum = rest.iter().map(|class| free(class)).fold(0, u64::saturating_add);
+        let text = format!(
+            "{:>12}  {:>10}  {:>10}  {:>10}          {} more sizes (--rows 0 shows all)",
+            "",
+            "",
+            "",
+            megabytes(sum),
+            rest.len()
+        );
+        page.line(Tone::Quiet, &text)?;
     }
     Ok(())
 }
