@@ -1,9 +1,10 @@
 """memory_known.py [arrays]: functions whose lines take and give back known amounts of memory, as memory_profiler shows.
 
-With `arrays` those of numpy as well. At the end it writes how much was resident before and after each, as JSON.
+With `arrays` those of numpy as well. At the end it writes by how much more was resident after each, as JSON, and how much at most.
 """
 import json
 import os
+import resource
 import sys
 import time
 
@@ -83,3 +84,4 @@ if 'arrays' in sys.argv:
     kept.append(tell('arrays', arrays))
 time.sleep(0.1)
 print(json.dumps(told))
+print('at most %d' % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use rspy_process::{ReadError, Statm};
+use rspy_process::{Process, ReadError, Statm};
 use rspy_profile::LostReason;
 
 use crate::attach::Search;
@@ -28,6 +28,10 @@ const LOOK_SELDOM: Duration = Duration::from_secs(8);
 /// what was asked before.
 const CPU: Duration = Duration::from_millis(20);
 const MEMORY: Duration = Duration::from_secs(1);
+/// How often at most the kernel is asked for the most memory that it ever had, where that changes.
+const MOST: Duration = Duration::from_millis(10);
+/// How much memory that was given back may have been more before, unseen, in bytes.
+const RELEASED: u64 = 1 << 20;
 /// How often it is told what was counted, where somebody looks on.
 const LIVE: Duration = Duration::from_millis(250);
 
@@ -57,6 +61,30 @@ struct Resident {
     begun: Instant,
     /// What was told of it last, in bytes.
     told: u64,
+    /// The most that there ever was, as the kernel said when it was asked last.
+    most: u64,
+    asked: Instant,
+}
+
+impl Resident {
+    /// What there is now; and before it what there was at most since it was asked last, if that was given back unseen.
+    fn changes(&mut self, process: &Process, now: Instant) -> [Option<u64>; 2] {
+        let Some(bytes) = self.statm.resident() else { return [None, None] };
+        let has_changed = bytes != self.told;
+        let is_released = self.told.saturating_sub(bytes) >= RELEASED;
+        let mut unseen = None;
+        // What was unseen longer ago than that is not taken for what was given back now.
+        if is_released
+            || now.saturating_duration_since(self.asked) >= if has_changed { MOST } else { 10 * MOST }
+        {
+            self.asked = now;
+            let most = process.max_rss().unwrap_or(0);
+            unseen = Some(most).filter(|most| is_released && *most > self.most.max(self.told));
+            self.most = self.most.max(most);
+        }
+        self.told = bytes;
+        [unseen, Some(bytes).filter(|_| has_changed)]
+    }
 }
 
 /// Why a process cannot be sampled any more.
@@ -89,6 +117,7 @@ impl Subject {
         (begun, seed): (Instant, u64),
     ) -> Subject {
         let pid = target.process.pid();
+        let most = target.process.max_rss().unwrap_or(u64::MAX);
         let now = Instant::now();
         let cpu_clock = cpu_clock_of(pid);
         let statm = wanted.memory.then(|| Statm::open(pid).ok()).flatten();
@@ -100,7 +129,7 @@ impl Subject {
             is_in_tree,
             span: Span::new(now, cpu_clock.and_then(time_of)),
             max_rss: None,
-            resident: statm.map(|statm| Resident { statm, begun, told: 0 }),
+            resident: statm.map(|statm| Resident { statm, begun, told: 0, most, asked: now }),
             cpu_clock,
             next_cpu: now + CPU,
             next_memory: now + MEMORY,
@@ -192,10 +221,10 @@ impl Subject {
     /// Tells what memory it has since the sample of `now` was taken, if that is recorded and has changed.
     fn tell_memory(&mut self, queue: &Queue, now: Instant) {
         let Some(resident) = &mut self.resident else { return };
-        let Some(bytes) = resident.statm.resident().filter(|bytes| *bytes != resident.told) else { return };
-        resident.told = bytes;
         let at = now.saturating_duration_since(resident.begun).as_nanos() as u64;
-        queue.tell(self.told.process, News::Memory { at, resident: bytes });
+        for bytes in resident.changes(&self.sampler.process, now).into_iter().flatten() {
+            queue.tell(self.told.process, News::Memory { at, resident: bytes });
+        }
     }
 
     fn tell_figures(&mut self, queue: &mut Queue) {

@@ -158,6 +158,10 @@ impl Unwinder {
         let mut chain = mem::take(&mut self.chain);
         let ahead = Ahead::new(memory, watch, asked, batch);
         let end = chain.read(&ahead, layout, &watch.state);
+        if let (ChainEnd::Root, Some(outermost)) = (end, chain.frames.last()) {
+            // What it goes on from when it is read while it runs.
+            watch.root = outermost.address;
+        }
         let sampled = match end {
             ChainEnd::Broken => {
                 watch.is_strange();

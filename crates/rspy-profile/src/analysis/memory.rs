@@ -258,7 +258,7 @@ struct Fork {
 }
 
 /// What happens to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// So much is resident.
     Resident(u64),
@@ -343,7 +343,8 @@ impl<'profile> Story<'profile> {
         let ends = self.lives.iter().filter(|(_, life)| life.until < self.end);
         let ends = ends.map(|(process, life)| (life.until, Change::Ended, *process));
         let mut events: Vec<_> = rows.chain(looks).chain(ends).collect();
-        events.sort_by_key(|(at, change, process)| (*at, matches!(change, Change::Ended), *process, *change));
+        // In the order in which they were told, of those at one time.
+        events.sort_by_key(|(at, change, process)| (*at, matches!(change, Change::Ended), *process));
         for (at, change, process) in events {
             let parent = self.profile.processes[process].parent;
             if let Change::Resident(resident) = change {
