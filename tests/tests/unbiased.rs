@@ -195,9 +195,12 @@ const NEARLY_ALL: f64 = 7.0;
 
 /// The samples of stacks that are deep, and all samples.
 fn depths(profile: &Profile) -> (u64, u64) {
+    (count(profile, is_deep), profile.samples())
+}
+
+fn is_deep(stack: &[Seen]) -> bool {
     const DEEP: usize = 7;
-    let is_known = |frame: &&Seen| frame.name != CUT;
-    (count(profile, |stack| stack.iter().filter(is_known).count() >= DEEP), profile.samples())
+    stack.iter().filter(|frame| frame.name != CUT).count() >= DEEP
 }
 
 /// Deep stacks are not rarer where a sampler may choose not to stop than where it stops for every sample. At 100 Hz it
@@ -210,7 +213,11 @@ fn depth(interpreter: &Interpreter) -> Outcome {
     let ((deep, samples), (deep_stopped, samples_stopped)) = (depths(&seldom), depths(&stopped));
     let share = (deep + deep_stopped) as f64 / (samples + samples_stopped) as f64;
     let tolerance = SIGMAS * deviation(share, samples).hypot(deviation(share, samples_stopped));
-    let difference = deep as f64 / samples as f64 - deep_stopped as f64 / samples_stopped as f64;
+    // Of what is cut nobody knows how deep it was.
+    let hidden = cut - count(&seldom, |stack| has(stack, CUT) && is_deep(stack));
+    let (least, most) = (deep as f64 / samples as f64, (deep + hidden) as f64 / samples as f64);
+    let expected = deep_stopped as f64 / samples_stopped as f64;
+    let difference = expected.clamp(least, most) - expected;
     let said = format!(
         "{}: {deep} of {samples} samples are deep, {deep_stopped} of {samples_stopped} with --blocking; {cut} are cut",
         interpreter.label
